@@ -159,6 +159,7 @@ export interface MessageRange {
  * `StorageUnavailableError`, `StorageFullError` and `StorageLostError`, and then nothing of it was done or, where
  * the answer was lost, doing it again is safe. Who may read what is the caller's concern (`chat/`): a
  * `messageId` alone finds a reply, and its record names the owner.
+ * Strings come back unit by unit, half of a surrogate pair too; ids are compared so.
  * The operations and their answers follow durable replies' log: dense sequence numbers, fenced by a token.
  */
 export interface ChatStore extends AsyncDisposable {

@@ -1,0 +1,105 @@
+import { readFileSync } from 'node:fs';
+import cors from '@fastify/cors';
+import helmet from '@fastify/helmet';
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { createAuthenticator } from './auth/authenticate.ts';
+import { createDoor } from './auth/door.ts';
+import type { LLMChatService } from './chat/llm-chat-service.ts';
+import type { Config } from './config.ts';
+import { Deadlines } from './deadlines.ts';
+import type { LLMError } from './errors.ts';
+import { openChatService, type Surroundings } from './service.ts';
+import { systemClock, systemIds } from './system.ts';
+import { createLog } from './telemetry/log.ts';
+import { registerDoor } from './transport/door.ts';
+import { registerDocumentRoutes, registerDocuments } from './transport/http/documents.ts';
+import { registerHttpErrors } from './transport/http/http-errors.ts';
+import { registerHttpTransport } from './transport/http/http-transport.ts';
+import { registerSocketTransport } from './transport/socket/socket-transport.ts';
+
+export interface App {
+  readonly server: FastifyInstance;
+  readonly chat: LLMChatService;
+}
+
+/** The version in package.json. */
+export const VERSION: string = (
+  JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+).version; // npm's own file
+
+/** A client that sends its request slower than this is let go. */
+const TIMES = { headersMs: 10_000, requestMs: 15_000, keepAliveMs: 72_000, checkMs: 5_000 };
+const MAX_HEADER_BYTES = 8 * 1024;
+
+// Only what the docs UI needs beyond nothing: its own script, style and images, and calls to this service.
+const CONTENT_SECURITY_POLICY = {
+  useDefaults: false,
+  directives: {
+    defaultSrc: ["'none'"],
+    scriptSrc: ["'self'"],
+    styleSrc: ["'self'", "'unsafe-inline'"],
+    imgSrc: ["'self'", 'data:'],
+    fontSrc: ["'self'", 'data:'],
+    connectSrc: ["'self'"],
+    baseUri: ["'none'"],
+    formAction: ["'none'"],
+    frameAncestors: ["'none'"],
+  },
+};
+
+/** Builds every part and joins them; `server.listen` opens the doors, `server.close` closes all that was opened. */
+export const buildApp = async (config: Config, given: Partial<Surroundings> = {}): Promise<App> => {
+  const { clock = systemClock, ids = systemIds, log = createLog({ level: config.logLevel, pretty: false }) } = given;
+  const deadlines = new Deadlines(clock);
+  const chat = await openChatService(config, { clock, ids, log, deadlines });
+  const onError = (error: LLMError): void => log.error({ err: error }, 'unexpected error');
+  const server = Fastify({
+    loggerInstance: log as FastifyBaseLogger, // pino's own type would go into every signature
+    trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
+    bodyLimit: config.maxPayloadBytes,
+    connectionTimeout: 0, // a stream may be silent for long; the request itself has its own limits
+    requestTimeout: TIMES.requestMs,
+    keepAliveTimeout: TIMES.keepAliveMs,
+    forceCloseConnections: true,
+    http: {
+      headersTimeout: TIMES.headersMs,
+      connectionsCheckingInterval: TIMES.checkMs,
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
+    genReqId: () => ids.newId(),
+    logController: new LogController({ disableRequestLogging: true }), // replies are logged when they end; a line per call would drown them
+  });
+  server.addHook('onClose', async () => {
+    await chat.close();
+    deadlines[Symbol.dispose]();
+  });
+  const door = createDoor({
+    host: config.host,
+    allowedOrigins: config.allowedOrigins,
+    hasKeys: config.apiKeys.length > 0,
+  });
+  registerHttpErrors(server, { clock, maxPayloadBytes: config.maxPayloadBytes, onError });
+  await server.register(helmet, { contentSecurityPolicy: CONTENT_SECURITY_POLICY, strictTransportSecurity: false });
+  await server.register(cors, {
+    delegator: (request, callback) => {
+      const { origin } = request.headers;
+      const isAllowed = origin !== undefined && door.allowsOrigin(origin, request.host);
+      callback(null, { origin: isAllowed, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after'] });
+    },
+  });
+  const toOwner = registerDoor(server, { door, authenticate: createAuthenticator({ keys: config.apiKeys }) });
+  await registerSocketTransport(server, {
+    chat,
+    clock,
+    deadlines,
+    maxPayloadBytes: config.maxPayloadBytes,
+    onError,
+    toOwner,
+  });
+  await registerDocuments(server, { version: VERSION });
+  registerHttpTransport(server, { chat, clock, deadlines, onError, toOwner, newId: () => ids.newId() });
+  registerDocumentRoutes(server, { version: VERSION });
+  await chat.initialize();
+  if (config.nodeEnv !== 'production') await chat.createDemo(config.apiKeys[0]?.owner);
+  return { server, chat };
+};

@@ -1,0 +1,187 @@
+import type { Clock, Ids } from '../clock.ts';
+import {
+  ConversationBusyError,
+  DrainingError,
+  InvalidRequestError,
+  RequestConflictError,
+  StorageUnavailableError,
+} from '../errors.ts';
+import type { TokenCalibration } from '../conversation/token-calibration.ts';
+import { checkFormat } from '../providers/with-format.ts';
+import type { Replies } from '../replies/replies.ts';
+import type { Begin, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
+import { checkChatRequest, toFingerprint, type ChatRequest } from './chat-request.ts';
+import type { ChosenModel, ModelDirectory } from './model-directory.ts';
+import { checkCapabilities, Prompt, type PromptPolicy } from './prompt.ts';
+import type { Accepted } from './results.ts';
+
+export interface AdmissionParts {
+  readonly store: ChatStore;
+  readonly replies: Replies;
+  readonly models: ModelDirectory;
+  readonly calibration: TokenCalibration;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly policy: PromptPolicy;
+  /** What `max_tokens` may be at most. */
+  readonly maxTokens: number;
+  /** Who writes the replies that are begun here. */
+  readonly instance: string;
+}
+
+/** A conversation that changes this often while it is opened is not ours to wait for. */
+const MAX_OPENINGS = 10;
+
+/**
+ * From a request to a reply that has begun. All that can be refused is refused here, before anything is stored;
+ * a repeated request is found before anything else is asked of it.
+ */
+export class Admission {
+  readonly #parts: AdmissionParts;
+  #draining = false;
+
+  constructor(parts: AdmissionParts) {
+    this.#parts = parts;
+  }
+
+  /** From now on nothing begins; repeats of what has begun are still answered. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** @throws LLMError when the request is refused: then nothing of it is stored */
+  async admit(request: ChatRequest): Promise<Accepted> {
+    const arrivedAt = this.#parts.clock.now();
+    checkChatRequest(request, { maxTokens: this.#parts.maxTokens });
+    if (request.format !== undefined) checkFormat(request.format);
+    const named = { ...request, requestId: request.requestId ?? this.#parts.ids.newId() };
+    for (let opening = 0; opening < MAX_OPENINGS; opening++) {
+      const opened = await this.#parts.store.open(named, named.requestId);
+      const accepted = (await this.#repeat(named, opened)) ?? (await this.#begin(named, opened, arrivedAt));
+      if (accepted) return accepted;
+    }
+    throw new StorageUnavailableError('The conversation keeps changing. Try again.', { retryAfterMs: 1000 });
+  }
+
+  /** The reply of the same request, where it was begun before. */
+  async #repeat(request: Named, { request: known }: Opened): Promise<Accepted | undefined> {
+    if (!known) return undefined;
+    if (known.fingerprint !== toFingerprint(request)) throw conflict(request.requestId);
+    return this.#attach(known.messageId);
+  }
+
+  /** Undefined when the conversation was deleted meanwhile. */
+  async #attach(messageId: string): Promise<Accepted | undefined> {
+    const reply = await this.#parts.store.loadReply(messageId);
+    return reply && { reply, duplicate: true };
+  }
+
+  /** Undefined when the conversation has changed since it was opened. */
+  async #begin(request: Named, opened: Opened, arrivedAt: number): Promise<Accepted | undefined> {
+    if (this.#draining)
+      throw new DrainingError('The service is stopping. Ask again in a moment.', { retryAfterMs: 5000 });
+    const { conversation } = opened;
+    checkSystemPrompt(request, conversation);
+    if (conversation?.activeReply !== undefined) return this.#meet(request, conversation.activeReply);
+    const model = await this.#parts.models.choose(request.model, conversation);
+    checkCapabilities(request, model);
+    const { policy, calibration, store } = this.#parts;
+    const prompt = new Prompt({ request, opened, model, policy, calibration });
+    const begin = this.#toBegin(request, conversation, model, prompt);
+    const answer = await store.begin(begin);
+    if (answer.type === 'begun') return this.#start(begin, answer.token, prompt, arrivedAt);
+    if (answer.type === 'exists') return this.#attach(answer.messageId);
+    if (answer.type === 'conflict') throw conflict(request.requestId);
+    return answer.type === 'busy' ? this.#meet(request, answer.messageId) : undefined;
+  }
+
+  #start(begin: Begin, token: string, prompt: Prompt, arrivedAt: number): Accepted {
+    const reply = toRecord(begin);
+    this.#parts.replies.start(reply, {
+      token,
+      source: prompt.source,
+      arrivedAt,
+      promptTokens: prompt.estimatedTokens,
+      onPromptMeasured: (measured) => prompt.learn(measured),
+    });
+    return { reply, duplicate: false };
+  }
+
+  /** Another reply runs: refuses, or ends it and looks again. */
+  async #meet({ ifBusy }: Named, messageId: string): Promise<undefined> {
+    if (ifBusy === 'reject') {
+      throw new ConversationBusyError(
+        'A reply is running in this conversation. Wait for it, cancel it, or ask with if_busy: "interrupt".',
+        { activeMessageId: messageId },
+      );
+    }
+    const running = await this.#parts.store.loadReply(messageId);
+    if (running) await this.#parts.replies.cancel(running);
+    return undefined;
+  }
+
+  #toBegin(request: Named, conversation: Conversation | undefined, model: ChosenModel, prompt: Prompt): Begin {
+    const { clock, ids, instance } = this.#parts;
+    const { owner, conversationId, requestId, content, images, metadata, systemPrompt } = request;
+    const kept = metadata === undefined ? {} : { metadata };
+    return {
+      owner,
+      conversationId,
+      requestId,
+      fingerprint: toFingerprint(request),
+      messageId: `msg_${ids.newId()}`,
+      userMessage: {
+        role: 'user',
+        id: `msg_${ids.newId()}`,
+        content,
+        createdAt: clock.now(),
+        ...(images.length > 0 && { images }),
+        ...kept,
+      },
+      model: model.name,
+      ...kept,
+      expectedVersion: conversation?.version ?? 0,
+      ...(systemPrompt !== undefined && { systemPrompt }),
+      cut: prompt.cut,
+      instance,
+    };
+  }
+}
+
+type Named = ChatRequest & { readonly requestId: string };
+
+const conflict = (requestId: string): RequestConflictError =>
+  new RequestConflictError(
+    `The request id ${JSON.stringify(requestId)} was used with another body. A new request needs a new id.`,
+  );
+
+const checkSystemPrompt = ({ systemPrompt }: ChatRequest, conversation: Conversation | undefined): void => {
+  if (systemPrompt === undefined || !conversation?.messageCount || systemPrompt === conversation.systemPrompt) return;
+  throw new InvalidRequestError('system_prompt can be given with the first request of a conversation only.');
+};
+
+const toRecord = ({
+  owner,
+  conversationId,
+  messageId,
+  requestId,
+  model,
+  metadata,
+  instance,
+  userMessage,
+}: Begin): ReplyRecord => ({
+  owner,
+  conversationId,
+  messageId,
+  requestId,
+  state: 'running',
+  model,
+  seq: 0,
+  createdAt: userMessage.createdAt,
+  instance,
+  ...(metadata !== undefined && { metadata }),
+});

@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { InvalidRequestError } from '../errors.ts';
+import type { Metadata } from '../conversation/message.ts';
+import type { Format, SamplingOptions, Think } from '../providers/provider.ts';
+
+/** Who asks, where nobody had to say who they are. */
+export const ANONYMOUS = 'anonymous';
+
+export const DEFAULT_MAX_TOKENS = 500;
+export const DEFAULT_TEMPERATURE = 0.7;
+
+/** How a reply is wanted; what is absent takes its default. */
+export interface GenerateOptions extends SamplingOptions {
+  /** Whose conversation it is; `anonymous` by default. */
+  readonly owner?: string;
+  /** The caller's own id for the request: repeating it attaches to the same reply. */
+  readonly requestId?: string;
+  /** Given back with the reply. */
+  readonly metadata?: Metadata;
+  readonly model?: string;
+  /** Only with the conversation's first request. */
+  readonly systemPrompt?: string;
+  /** Tokens of the answer; 500 by default. */
+  readonly maxTokens?: number;
+  readonly think?: Think;
+  readonly format?: Format;
+  /** Base64, without a `data:` prefix. */
+  readonly images?: readonly string[];
+  /** What to do when a reply is running in the conversation; `reject` by default. */
+  readonly ifBusy?: 'reject' | 'interrupt';
+}
+
+/** A request with its defaults in place. */
+export interface ChatRequest {
+  readonly owner: string;
+  readonly conversationId: string;
+  readonly content: string;
+  readonly requestId?: string;
+  readonly metadata?: Metadata;
+  readonly model?: string;
+  readonly systemPrompt?: string;
+  readonly maxTokens: number;
+  readonly sampling: SamplingOptions;
+  readonly think?: Think;
+  readonly format?: Format;
+  readonly images: readonly string[];
+  readonly ifBusy: 'reject' | 'interrupt';
+}
+
+export const toChatRequest = (
+  conversationId: string,
+  content: string,
+  {
+    owner,
+    maxTokens,
+    images,
+    ifBusy,
+    requestId,
+    metadata,
+    model,
+    systemPrompt,
+    think,
+    format,
+    ...sampling
+  }: GenerateOptions,
+): ChatRequest => ({
+  owner: owner ?? ANONYMOUS,
+  conversationId,
+  content,
+  ...(requestId !== undefined && { requestId }),
+  ...(metadata !== undefined && { metadata }),
+  ...(model !== undefined && { model }),
+  ...(systemPrompt !== undefined && { systemPrompt }),
+  ...(think !== undefined && { think }),
+  ...(format !== undefined && { format }),
+  maxTokens: maxTokens ?? DEFAULT_MAX_TOKENS,
+  sampling: { ...sampling, temperature: sampling.temperature ?? DEFAULT_TEMPERATURE },
+  images: images ?? [],
+  ifBusy: ifBusy ?? 'reject',
+});
+
+/**
+ * Checks what no wire has checked: the bound of this service, and what a caller of the library may get wrong.
+ * @throws InvalidRequestError naming the value and its range
+ */
+export const checkChatRequest = (request: ChatRequest, limits: { readonly maxTokens: number }): void => {
+  const { conversationId, content, maxTokens, sampling } = request;
+  if (conversationId === '') throw new InvalidRequestError('conversation_id must not be empty.');
+  if (content === '') throw new InvalidRequestError('The message must not be empty.');
+  if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > limits.maxTokens) {
+    throw new InvalidRequestError(`max_tokens must be a whole number from 1 to ${limits.maxTokens}.`);
+  }
+  const temperature = sampling.temperature ?? DEFAULT_TEMPERATURE;
+  if (!(temperature >= 0 && temperature <= 2)) throw new InvalidRequestError('temperature must be from 0 to 2.');
+};
+
+/** A digest of everything that makes a request what it is: a repeat must be the same in all of it. */
+export const toFingerprint = ({
+  owner: _owner,
+  requestId: _requestId,
+  ifBusy: _ifBusy,
+  ...body
+}: ChatRequest): string => createHash('sha256').update(JSON.stringify(body, sortKeys)).digest('base64url');
+
+/** For `JSON.stringify`: the order in which a client wrote its keys does not matter. */
+const sortKeys = (_key: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+    : value;

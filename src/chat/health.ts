@@ -1,0 +1,45 @@
+import type { ProviderHealth } from '../providers/provider.ts';
+import type { ChatStore } from '../stores/chat-store.ts';
+import type { ModelDirectory } from './model-directory.ts';
+
+export interface ServiceHealth {
+  /** `degraded`: it answers, but not with the model that it is meant to answer with. */
+  readonly status: 'ok' | 'degraded' | 'unavailable';
+  readonly store: { readonly status: 'up' | 'down' };
+  readonly backend: ProviderHealth & { readonly provider: string };
+  /** Who answers while the backend has never been heard of. */
+  readonly fallback?: string;
+  /** Replies that this instance writes now. */
+  readonly running: number;
+  readonly draining: boolean;
+  /** Whether new requests can be sent here: the store answers, and the service is not stopping. */
+  readonly ready: boolean;
+}
+
+interface HealthInput {
+  readonly store: ChatStore;
+  readonly models: ModelDirectory;
+  readonly running: number;
+  readonly draining: boolean;
+}
+
+export const checkHealth = async ({ store, models, running, draining }: HealthInput): Promise<ServiceHealth> => {
+  const [isStoreUp, backend] = await Promise.all([answers(store), models.health()]);
+  const ready = isStoreUp && !draining;
+  const fallback = models.fallbackName;
+  return {
+    status: !ready ? 'unavailable' : backend.status === 'up' ? 'ok' : 'degraded',
+    store: { status: isStoreUp ? 'up' : 'down' },
+    backend: { ...backend, provider: models.providerName },
+    ...(fallback !== undefined && { fallback }),
+    running,
+    draining,
+    ready,
+  };
+};
+
+export const answers = async (store: ChatStore): Promise<boolean> =>
+  store.ping().then(
+    () => true,
+    () => false,
+  );

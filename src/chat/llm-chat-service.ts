@@ -1,0 +1,360 @@
+import type { Clock, Ids } from '../clock.ts';
+import { ConversationExistsError, InvalidRequestError, NotFoundError, toLLMError, type LLMError } from '../errors.ts';
+import type { Message, Metadata, StoredMessage } from '../conversation/message.ts';
+import { isEnd, type LogEntry } from '../conversation/reply-event.ts';
+import { TokenCalibration } from '../conversation/token-calibration.ts';
+import type { ModelInfo } from '../providers/provider.ts';
+import type { Replies } from '../replies/replies.ts';
+import type { Position, ReplyUpdate } from '../replies/reply-reader.ts';
+import type { ChatStore, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
+import { Admission } from './admission.ts';
+import { ANONYMOUS, toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
+import { createDemo } from './demo.ts';
+import { answers, checkHealth, type ServiceHealth } from './health.ts';
+import type { ModelDirectory } from './model-directory.ts';
+import type { PromptPolicy } from './prompt.ts';
+import {
+  toConversationView,
+  toFailure,
+  toReplyResult,
+  toUnstoredFailure,
+  type Accepted,
+  type ChatUpdate,
+  type ConversationView,
+  type Failure,
+  type Reply,
+  type ReplyView,
+  type Result,
+} from './results.ts';
+
+export interface ChatServiceParts {
+  readonly store: ChatStore;
+  readonly replies: Replies;
+  readonly models: ModelDirectory;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly policy: PromptPolicy;
+  /** What `maxTokens` of a request may be at most. */
+  readonly maxTokens: number;
+  /** This process, among all that share the store. */
+  readonly instance: string;
+  /** Told of errors that are not the caller's. */
+  readonly onError: (error: LLMError) => void;
+  /** Closes what was opened for the service. */
+  readonly onClose?: () => Promise<void>;
+}
+
+export interface OwnerOption {
+  /** Whose conversation it is; `anonymous` by default. */
+  readonly owner?: string;
+}
+
+export interface CreateOptions extends OwnerOption {
+  readonly metadata?: Metadata;
+  /** Asked for when a request names none. */
+  readonly model?: string;
+}
+
+export interface PageOptions extends OwnerOption {
+  /** Only messages at positions below it. */
+  readonly before?: number;
+  /** 50 by default. */
+  readonly limit?: number;
+}
+
+export interface WatchOptions extends OwnerOption {
+  readonly signal?: AbortSignal;
+}
+
+export type ReplyReference =
+  | { readonly messageId: string }
+  | { readonly conversationId: string; readonly requestId: string };
+
+export interface CancelResult {
+  readonly messageId: string;
+  readonly conversationId: string;
+  readonly state: ReplyRecord['state'];
+}
+
+const DEFAULT_PAGE = 50;
+const DEFAULT_LOG_PAGE = 200;
+const START: Position = { seq: 0 };
+
+/**
+ * What the service can do, without a wire. Every method answers with a success flag and does not throw for what
+ * can go wrong in use. A reply belongs to the service: leaving an iteration early ends the watching, never the
+ * reply; `cancel` does that.
+ */
+export class LLMChatService {
+  readonly #parts: ChatServiceParts;
+  readonly #admission: Admission;
+
+  constructor(parts: ChatServiceParts) {
+    this.#parts = parts;
+    this.#admission = new Admission({ ...parts, calibration: new TokenCalibration() });
+  }
+
+  /** Ends what an earlier process left unfinished. To be awaited before anything else. */
+  async initialize(): Promise<void> {
+    await this.#parts.replies.initialize();
+  }
+
+  /** A new, empty conversation. An id that exists is `conversation_exists`. */
+  async createConversation(
+    conversationId: string,
+    systemPrompt?: string,
+    { owner = ANONYMOUS, metadata, model }: CreateOptions = {},
+  ): Promise<Result<ConversationView & { readonly messages: readonly Message[] }>> {
+    return this.#answer({ conversationId }, async () => {
+      if (conversationId === '') throw new InvalidRequestError('conversation_id must not be empty.');
+      if (model !== undefined) this.#parts.models.checkAllowed(model);
+      const answer = await this.#parts.store.createConversation({
+        owner,
+        conversationId,
+        ...(systemPrompt !== undefined && { systemPrompt }),
+        ...(metadata !== undefined && { metadata }),
+        ...(model !== undefined && { model }),
+      });
+      if (answer.type === 'exists') {
+        throw new ConversationExistsError(
+          `The conversation ${JSON.stringify(conversationId)} exists. Use it, or choose another id.`,
+        );
+      }
+      return { ...toConversationView(answer.conversation), messages: [] };
+    });
+  }
+
+  async getConversation(
+    conversationId: string,
+    { owner = ANONYMOUS }: OwnerOption = {},
+  ): Promise<Result<ConversationView>> {
+    return this.#answer({ conversationId }, async () => {
+      const conversation = await this.#parts.store.loadConversation({ owner, conversationId });
+      if (!conversation) throw noConversation();
+      return toConversationView(conversation);
+    });
+  }
+
+  /** A page of messages, oldest first; `nextBefore` asks for the page before it, when there is one. */
+  async listMessages(
+    conversationId: string,
+    { owner = ANONYMOUS, before, limit = DEFAULT_PAGE }: PageOptions = {},
+  ): Promise<Result<{ readonly messages: readonly StoredMessage[]; readonly nextBefore?: number }>> {
+    return this.#answer({ conversationId }, async () => {
+      const range = { limit, ...(before !== undefined && { before }) };
+      const messages = await this.#parts.store.loadMessages({ owner, conversationId }, range);
+      if (!messages) throw noConversation();
+      const first = messages[0]?.position ?? 1;
+      return { messages, ...(first > 1 && { nextBefore: first }) };
+    });
+  }
+
+  /** Removes a conversation with all that belongs to it; a reply that runs in it is cancelled first. */
+  async deleteConversation(
+    conversationId: string,
+    { owner = ANONYMOUS }: OwnerOption = {},
+  ): Promise<Result<{ readonly conversationId: string }>> {
+    return this.#answer({ conversationId }, async () => {
+      const key = { owner, conversationId };
+      const conversation = await this.#parts.store.loadConversation(key);
+      if (!conversation) throw noConversation();
+      const active = conversation.activeReply && (await this.#parts.store.loadReply(conversation.activeReply));
+      if (active) await this.#parts.replies.cancel(active);
+      const answer = await this.#parts.store.deleteConversation(key);
+      if (answer.type === 'gone') throw noConversation();
+      return { conversationId };
+    });
+  }
+
+  /** Asks, and answers when the reply has ended. A conversation that does not exist is created. */
+  async generateResponse(
+    conversationId: string,
+    userInput: string,
+    options: GenerateOptions = {},
+  ): Promise<Result<Reply>> {
+    const answer = await this.request(toChatRequest(conversationId, userInput, options));
+    return answer.success ? this.awaitReply(answer.reply) : answer;
+  }
+
+  /** As `generateResponse`; the answer is given to `onResponse`, and waited for there. */
+  async processChatMessage(
+    message: { readonly conversationId: string; readonly content: string; readonly metadata?: Metadata },
+    onResponse: (response: Result<Reply>) => Promise<void> | void,
+  ): Promise<void> {
+    const { conversationId, content, metadata } = message;
+    await onResponse(await this.generateResponse(conversationId, content, metadata === undefined ? {} : { metadata }));
+  }
+
+  /** Asks, and tells what happens while it happens. */
+  async *streamResponse(
+    conversationId: string,
+    userInput: string,
+    { signal, ...options }: GenerateOptions & WatchOptions = {},
+  ): AsyncGenerator<ChatUpdate, void> {
+    const answer = await this.request(toChatRequest(conversationId, userInput, options));
+    if (!answer.success) return yield { type: 'refused', failure: answer };
+    yield { type: 'accepted', reply: answer.reply, duplicate: answer.duplicate };
+    yield* this.watch(answer.reply, START, signal);
+  }
+
+  /** Begins a reply, or finds the one that the same request began. Nothing is stored of what is refused. */
+  async request(request: ChatRequest): Promise<Result<Accepted>> {
+    const { conversationId, requestId } = request;
+    return this.#answer({ conversationId, ...(requestId !== undefined && { requestId }) }, () =>
+      this.#admission.admit(request),
+    );
+  }
+
+  /** A reply from `position` on, running or ended. */
+  async *resume(
+    messageId: string,
+    position: Position = START,
+    { owner = ANONYMOUS, signal }: WatchOptions = {},
+  ): AsyncGenerator<ChatUpdate, void> {
+    const found = await this.findReply({ messageId }, { owner });
+    if (!found.success) return yield { type: 'refused', failure: found };
+    yield { type: 'accepted', reply: found.reply, duplicate: true };
+    yield* this.watch(found.reply, position, signal);
+  }
+
+  /** What happens with a reply, from `position` on. Rejects only when the store does. */
+  watch(reply: ReplyRecord, position: Position, signal?: AbortSignal): AsyncGenerator<ReplyUpdate, void> {
+    return this.#parts.replies.watch(reply, position, signal ?? new AbortController().signal);
+  }
+
+  /** A reply's end, waited for. */
+  async awaitReply(reply: ReplyRecord): Promise<Result<Reply>> {
+    try {
+      for await (const update of this.watch(reply, START)) {
+        if (update.type === 'unstored-end') return toUnstoredFailure(reply, update.failure, this.#parts.clock.now());
+        const end = update.type === 'entries' ? update.entries.findLast(isEnd) : undefined;
+        if (end) return toReplyResult(reply, end.seq, end.event);
+      }
+      throw noReply();
+    } catch (error) {
+      return this.#fail(error, reply);
+    }
+  }
+
+  /** Ends a running reply, with its text kept; one that has ended stays as it is. */
+  async cancel(reference: ReplyReference, { owner = ANONYMOUS }: OwnerOption = {}): Promise<Result<CancelResult>> {
+    return this.#answer(reference, async () => {
+      const reply = await this.#find(reference, owner);
+      const { messageId, conversationId } = reply;
+      if (reply.state !== 'running') return { messageId, conversationId, state: reply.state };
+      const answer = await this.#parts.replies.cancel(reply);
+      if (answer.type === 'gone') throw noReply();
+      return { messageId, conversationId, state: answer.type === 'ok' ? 'cancelled' : answer.state };
+    });
+  }
+
+  /** A reply's record; absent and somebody else's are the same `not_found`. */
+  async findReply(
+    reference: ReplyReference,
+    { owner = ANONYMOUS }: OwnerOption = {},
+  ): Promise<Result<{ readonly reply: ReplyRecord }>> {
+    return this.#answer(reference, async () => ({ reply: await this.#find(reference, owner) }));
+  }
+
+  /** A reply's state and text so far. */
+  async getReply(messageId: string, options: OwnerOption = {}): Promise<Result<ReplyView>> {
+    const found = await this.findReply({ messageId }, options);
+    if (!found.success) return found;
+    return this.#answer({ messageId }, async () => ({
+      record: found.reply,
+      texts: await this.#parts.replies.view(found.reply),
+    }));
+  }
+
+  /** A page of a reply's events after `after`. A log lives 15 minutes longer than its reply. */
+  async listEvents(
+    messageId: string,
+    {
+      after = 0,
+      limit = DEFAULT_LOG_PAGE,
+      ...options
+    }: OwnerOption & { readonly after?: number; readonly limit?: number } = {},
+  ): Promise<Result<{ readonly reply: ReplyRecord; readonly entries: readonly LogEntry[] }>> {
+    const found = await this.findReply({ messageId }, options);
+    if (!found.success) return found;
+    return this.#answer({ messageId }, async () => ({
+      reply: found.reply,
+      entries: await this.#parts.replies.readPage(found.reply, after, limit),
+    }));
+  }
+
+  /** Makes the finished conversation that the documentation's examples are about, unless it is there. */
+  async createDemo(owner = ANONYMOUS): Promise<void> {
+    const { store, clock, instance } = this.#parts;
+    await createDemo({ store, clock, instance, owner });
+  }
+
+  /** What can be asked for. */
+  async listModels(): Promise<Result<{ readonly models: readonly ModelInfo[] }>> {
+    return this.#answer({}, async () => ({ models: await this.#parts.models.list() }));
+  }
+
+  /** How store and backend are. */
+  async health(): Promise<ServiceHealth> {
+    const { store, models, replies } = this.#parts;
+    return checkHealth({ store, models, running: replies.running, draining: this.#admission.draining });
+  }
+
+  /** Whether requests can be sent here: the store answers, and the service is not stopping. */
+  async isReady(): Promise<boolean> {
+    return !this.#admission.draining && (await answers(this.#parts.store));
+  }
+
+  /** Takes no more requests, and lets what runs end for up to `ms`; what does not is ended with its text kept. */
+  async drain(ms: number): Promise<void> {
+    this.#admission.drain();
+    await this.#parts.replies.drain(ms);
+  }
+
+  /** Ends what runs, with its text kept, and closes what was opened. */
+  async close(): Promise<void> {
+    this.#admission.drain();
+    await this.#parts.replies[Symbol.asyncDispose]();
+    await this.#parts.onClose?.();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #find(reference: ReplyReference, owner: string): Promise<ReplyRecord> {
+    const messageId = 'messageId' in reference ? reference.messageId : await this.#findMessageId(reference, owner);
+    const reply = messageId === undefined ? undefined : await this.#parts.store.loadReply(messageId);
+    if (!reply || reply.owner !== owner) throw noReply();
+    return reply;
+  }
+
+  async #findMessageId(
+    { conversationId, requestId }: { conversationId: string; requestId: string },
+    owner: string,
+  ): Promise<string | undefined> {
+    const key: ConversationKey = { owner, conversationId };
+    return (await this.#parts.store.open(key, requestId)).request?.messageId;
+  }
+
+  async #answer<T extends object>(context: Partial<Failure>, work: () => Promise<T>): Promise<Result<T>> {
+    try {
+      return { success: true, ...(await work()) };
+    } catch (error) {
+      return this.#fail(error, context);
+    }
+  }
+
+  #fail(error: unknown, { conversationId, messageId, requestId }: Partial<Failure>): Failure {
+    const known = toLLMError(error);
+    if (known.code === 'internal_error') this.#parts.onError(known);
+    return toFailure(known, this.#parts.clock.now(), {
+      ...(conversationId !== undefined && { conversationId }),
+      ...(messageId !== undefined && { messageId }),
+      ...(requestId !== undefined && { requestId }),
+    });
+  }
+}
+
+const noConversation = (): NotFoundError => new NotFoundError('There is no such conversation.');
+const noReply = (): NotFoundError => new NotFoundError('There is no such reply.');

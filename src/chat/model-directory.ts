@@ -1,0 +1,104 @@
+import { BackendUnavailableError, ModelNotFoundError, toLLMError } from '../errors.ts';
+import type { ModelInfo, Provider, ProviderHealth } from '../providers/provider.ts';
+import { isSameModel } from '../providers/model-name.ts';
+import type { Conversation } from '../stores/chat-store.ts';
+
+export interface ModelDirectoryParts {
+  readonly provider: Provider;
+  /** Answers while the provider has never been heard of; absent in production. */
+  readonly fallback?: Provider;
+  readonly defaultModel: string;
+  /** What callers may name. */
+  readonly allowedModels: readonly string[];
+}
+
+export interface ChosenModel {
+  readonly provider: Provider;
+  /** As it was asked for. */
+  readonly name: string;
+  readonly info: ModelInfo;
+}
+
+/** Which model answers: what may be named, what is there, and who stands in until the backend is. */
+export class ModelDirectory {
+  readonly #parts: ModelDirectoryParts;
+  #hasAnswered = false;
+
+  constructor(parts: ModelDirectoryParts) {
+    this.#parts = parts;
+  }
+
+  /** Whether the fallback answers who names no model. */
+  get isFallback(): boolean {
+    return this.#parts.fallback !== undefined && !this.#hasAnswered;
+  }
+
+  get providerName(): string {
+    return this.#parts.provider.name;
+  }
+
+  get fallbackName(): string | undefined {
+    return this.isFallback ? this.#parts.fallback?.name : undefined;
+  }
+
+  /**
+   * The model for a request: the one named, else the conversation's own, else the default.
+   * @throws ModelNotFoundError when it may not be named or is not there
+   * @throws BackendUnavailableError when nothing answers, and nobody stands in
+   */
+  async choose(named: string | undefined, conversation: Conversation | undefined): Promise<ChosenModel> {
+    const wanted = named ?? conversation?.model;
+    const name = wanted ?? this.#parts.defaultModel;
+    if (wanted !== undefined && this.isFallback && wanted === this.#parts.fallback?.name)
+      return this.#standIn(conversation);
+    this.checkAllowed(name);
+    try {
+      const info = await this.#parts.provider.findModel(name);
+      this.#hasAnswered = true;
+      return { provider: this.#parts.provider, name, info };
+    } catch (error) {
+      if (error instanceof ModelNotFoundError) this.#hasAnswered = true;
+      const isAway = error instanceof BackendUnavailableError;
+      if (!isAway || wanted !== undefined || !this.isFallback || hasRealReply(conversation, this.#parts.fallback))
+        throw error;
+      return this.#standIn(conversation);
+    }
+  }
+
+  /** @throws ModelNotFoundError when callers may not ask for `name` */
+  checkAllowed(name: string): void {
+    const { allowedModels } = this.#parts;
+    if (allowedModels.some((allowed) => isSameModel(allowed, name))) return;
+    throw new ModelNotFoundError(
+      `This service does not offer the model ${JSON.stringify(name)}. It offers: ${allowedModels.join(', ')} (LLM_MODELS).`,
+    );
+  }
+
+  /** What can be asked for now. */
+  async list(): Promise<readonly ModelInfo[]> {
+    const { provider, fallback, allowedModels } = this.#parts;
+    const found = await provider.listModels();
+    if (found.length > 0) this.#hasAnswered = true;
+    const offered = found.filter(({ name }) => allowedModels.some((allowed) => isSameModel(allowed, name)));
+    return this.isFallback && fallback ? [...offered, ...(await fallback.listModels())] : offered;
+  }
+
+  /** Asks the backend how it is; hears of it for the first time, perhaps. */
+  async health(): Promise<ProviderHealth> {
+    const health = await this.#parts.provider.health();
+    if (health.status === 'up') this.#hasAnswered = true;
+    return health;
+  }
+
+  async #standIn(conversation: Conversation | undefined): Promise<ChosenModel> {
+    const { fallback } = this.#parts;
+    if (!fallback) throw toLLMError(new Error('there is no fallback'));
+    if (hasRealReply(conversation, fallback)) {
+      throw new ModelNotFoundError(`${fallback.name} does not go on with what a real model has begun.`);
+    }
+    return { provider: fallback, name: fallback.name, info: await fallback.findModel(fallback.name) };
+  }
+}
+
+const hasRealReply = (conversation: Conversation | undefined, fallback: Provider | undefined): boolean =>
+  conversation?.answeredBy !== undefined && conversation.answeredBy !== fallback?.name;

@@ -1,0 +1,156 @@
+import { ContextLengthExceededError, UnsupportedError } from '../errors.ts';
+import type { StoredMessage } from '../conversation/message.ts';
+import type { ContextEvent } from '../conversation/reply-event.ts';
+import type { TokenCalibration } from '../conversation/token-calibration.ts';
+import { fitWindow, type Window } from '../conversation/window.ts';
+import type { PromptMessage, ProviderRequest, Think } from '../providers/provider.ts';
+import type { ReplySource, SourcePart } from '../replies/reply-writer.ts';
+import type { Cut, Opened } from '../stores/chat-store.ts';
+import type { ChatRequest } from './chat-request.ts';
+import type { ChosenModel } from './model-directory.ts';
+
+export interface PromptPolicy {
+  readonly maxTurns: number;
+  /** Where neither request nor conversation gives one. */
+  readonly systemPrompt: string;
+  readonly think: Think;
+}
+
+export interface PromptInput {
+  readonly request: ChatRequest;
+  readonly opened: Opened;
+  readonly model: ChosenModel;
+  readonly policy: PromptPolicy;
+  readonly calibration: TokenCalibration;
+}
+
+const NO_CUT: Cut = { position: 0, droppedTurns: 0 };
+
+/** What one reply's model is asked: fitted into its window, and fitted anew where the estimate was too low. */
+export class Prompt {
+  readonly #input: PromptInput;
+  readonly #systemPrompt: string;
+  #window: Window;
+
+  /** @throws ContextLengthExceededError when it cannot fit, with the numbers */
+  constructor(input: PromptInput) {
+    this.#input = input;
+    this.#systemPrompt = toSystemPrompt(input);
+    this.#window = this.#fit();
+  }
+
+  get cut(): Cut {
+    return this.#window.cut;
+  }
+
+  get estimatedTokens(): number {
+    return this.#window.estimatedTokens;
+  }
+
+  /** The backend's own count corrects later estimates. */
+  learn(measured: number): void {
+    this.#input.calibration.learn(this.#input.model.name, this.#window.rawTokens, measured);
+  }
+
+  /** What the reply is written from. */
+  readonly source: ReplySource = (signal) => this.#stream(signal);
+
+  async *#stream(signal: AbortSignal): AsyncGenerator<readonly SourcePart[], void> {
+    const { provider } = this.#input.model;
+    if (this.cut.droppedTurns > 0) yield [this.#toContextEvent()];
+    try {
+      yield* provider.stream(this.#toProviderRequest(), signal);
+    } catch (error) {
+      if (!(error instanceof ContextLengthExceededError) || !this.#refit()) throw error;
+      yield [this.#toContextEvent()];
+      yield* provider.stream(this.#toProviderRequest(), signal);
+    }
+  }
+
+  /** The backend says that the prompt is too long: cuts harder; false when there is nothing left to cut. */
+  #refit(): boolean {
+    const { calibration, model } = this.#input;
+    const before = this.#window;
+    calibration.learnOverflow(model.name, before.rawTokens, model.info.contextWindow);
+    try {
+      this.#window = this.#fit();
+    } catch {
+      return false; // the backend's own refusal says the same
+    }
+    return this.#window.rawTokens < before.rawTokens;
+  }
+
+  #fit(): Window {
+    const { request, opened, model, policy, calibration } = this.#input;
+    const window = fitWindow({
+      systemPrompt: this.#systemPrompt,
+      messages: opened.window,
+      question: { content: request.content, images: request.images },
+      cut: opened.conversation?.cut ?? NO_CUT,
+      contextWindow: model.info.contextWindow,
+      maxTokens: request.maxTokens,
+      maxTurns: policy.maxTurns,
+      correction: calibration.correction(model.name),
+    });
+    if (window.type === 'fits') return window;
+    throw new ContextLengthExceededError(
+      `The message has about ${window.estimatedTokens} tokens with its system prompt; ${Math.max(0, window.budget)} fit ` +
+        `(window ${model.info.contextWindow}, less max_tokens ${request.maxTokens} and a margin). Shorten it, or ask with a smaller max_tokens.`,
+    );
+  }
+
+  #toContextEvent(): ContextEvent {
+    return {
+      type: 'context',
+      droppedTurns: this.cut.droppedTurns,
+      keptTurns: this.#window.keptTurns,
+      estimatedTokens: this.#window.estimatedTokens,
+      contextWindow: this.#input.model.info.contextWindow,
+    };
+  }
+
+  #toProviderRequest(): ProviderRequest {
+    const { request, model } = this.#input;
+    return {
+      model: model.name,
+      messages: [
+        ...(this.#systemPrompt ? [{ role: 'system', content: this.#systemPrompt } as const] : []),
+        ...this.#window.messages.map(toPromptMessage),
+        { role: 'user', content: request.content, ...(request.images.length > 0 && { images: request.images }) },
+      ],
+      maxTokens: request.maxTokens,
+      sampling: request.sampling,
+      think: toThink(this.#input),
+      ...(request.format !== undefined && { format: request.format }),
+      contextWindow: model.info.contextWindow,
+    };
+  }
+}
+
+/** @throws UnsupportedError when the model cannot do what the request asks for */
+export const checkCapabilities = ({ think, images }: ChatRequest, { name, info }: ChosenModel): void => {
+  if (think !== undefined && think !== false && !info.capabilities.includes('thinking')) {
+    throw new UnsupportedError(`The model ${name} cannot think aloud. Ask without think, or choose another model.`);
+  }
+  if (images.length > 0 && !info.capabilities.includes('vision')) {
+    throw new UnsupportedError(`The model ${name} cannot see images. Ask without them, or choose another model.`);
+  }
+};
+
+/** A request's own prompt counts only where no turn has been made with another. */
+const toSystemPrompt = ({ request, opened: { conversation }, policy }: PromptInput): string =>
+  (conversation?.messageCount ? conversation.systemPrompt : (request.systemPrompt ?? conversation?.systemPrompt)) ??
+  policy.systemPrompt;
+
+/** Structured answers are made without thinking: a thinking model's constraint may otherwise never begin. */
+const toThink = ({ request, model, policy }: PromptInput): Think => {
+  if (request.think !== undefined) return request.think;
+  if (request.format !== undefined || !model.info.capabilities.includes('thinking')) return false;
+  return policy.think;
+};
+
+const toPromptMessage = (message: StoredMessage): PromptMessage => ({
+  role: message.role,
+  content: message.content,
+  ...(message.role === 'user' && message.images && { images: message.images }),
+});

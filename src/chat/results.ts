@@ -1,0 +1,156 @@
+import { toTimestamp } from '../clock.ts';
+import { isRetryable, type ErrorCode, type LLMError } from '../errors.ts';
+import type { Metadata } from '../conversation/message.ts';
+import type { FinishReason, ReplyEnd, ReplyFailure, Timings, Usage } from '../conversation/reply-event.ts';
+import type { ReplyTexts, ReplyUpdate } from '../replies/reply-reader.ts';
+import type { Conversation, ReplyRecord } from '../stores/chat-store.ts';
+
+/** Every answer says first whether it worked. */
+export type Result<T extends object> = ({ readonly success: true } & T) | Failure;
+
+/** What went wrong, for people and for programs. */
+export interface Failure {
+  readonly success: false;
+  /** A sentence for people that says what to do. */
+  readonly error: string;
+  readonly code: ErrorCode;
+  /** Whether the same request may succeed when it is sent again. */
+  readonly retryable: boolean;
+  readonly retryAfterMs?: number;
+  readonly conversationId?: string;
+  readonly messageId?: string;
+  readonly requestId?: string;
+  /** The reply that keeps the conversation busy. */
+  readonly activeMessageId?: string;
+  /** RFC 3339, UTC. */
+  readonly timestamp: string;
+  /** There when the failure is the reply's stored end: its number in the log. */
+  readonly seq?: number;
+  /** The partial text, kept. */
+  readonly response?: string;
+  readonly usage?: Usage;
+}
+
+/** A whole reply. */
+export interface Reply {
+  readonly response: string;
+  readonly conversationId: string;
+  readonly messageId: string;
+  readonly requestId: string;
+  readonly seq: number;
+  readonly finishReason: FinishReason;
+  readonly model: string;
+  readonly usage: Usage;
+  readonly timings: Timings;
+  /** Of `response`, in UTF-16 units. */
+  readonly length: number;
+  /** CRC-32 of `response` in UTF-8, 8 hex digits. */
+  readonly digest: string;
+  /** RFC 3339, UTC: when the reply ended. */
+  readonly createdAt: string;
+  readonly metadata?: Metadata;
+}
+
+/** A reply that was begun, by this request or by the same one before. */
+export interface Accepted {
+  readonly reply: ReplyRecord;
+  readonly duplicate: boolean;
+}
+
+/** What `streamResponse` and `resume` tell, in order: `accepted` or `refused` first, then what happens. */
+export type ChatUpdate =
+  | ({ readonly type: 'accepted' } & Accepted)
+  | { readonly type: 'refused'; readonly failure: Failure }
+  | ReplyUpdate;
+
+/** A conversation as its owner sees it. */
+export interface ConversationView {
+  readonly conversationId: string;
+  readonly systemPrompt?: string;
+  readonly metadata?: Metadata;
+  readonly model?: string;
+  /** RFC 3339, UTC. */
+  readonly createdAt: string;
+  readonly updatedAt: string;
+  readonly messageCount: number;
+  /** The reply that runs, by its `messageId`. */
+  readonly activeReply?: string;
+}
+
+export const toConversationView = (conversation: Conversation): ConversationView => {
+  const { conversationId, systemPrompt, metadata, model, createdAt, updatedAt, messageCount, activeReply } =
+    conversation;
+  return {
+    conversationId,
+    ...(systemPrompt !== undefined && { systemPrompt }),
+    ...(metadata !== undefined && { metadata }),
+    ...(model !== undefined && { model }),
+    createdAt: toTimestamp(createdAt),
+    updatedAt: toTimestamp(updatedAt),
+    messageCount,
+    ...(activeReply !== undefined && { activeReply }),
+  };
+};
+
+/** A reply while it runs, or after. */
+export interface ReplyView {
+  readonly record: ReplyRecord;
+  readonly texts: ReplyTexts;
+}
+
+type FailureContext = Pick<Failure, 'conversationId' | 'messageId' | 'requestId'>;
+
+/** An error as an answer. */
+export const toFailure = (error: LLMError, now: number, context: FailureContext = {}): Failure => ({
+  success: false,
+  error: error.message,
+  code: error.code,
+  retryable: error.retryable,
+  ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
+  ...(error.activeMessageId !== undefined && { activeMessageId: error.activeMessageId }),
+  ...context,
+  timestamp: toTimestamp(now),
+});
+
+const toContext = ({ conversationId, messageId, requestId }: ReplyRecord): Required<FailureContext> => ({
+  conversationId,
+  messageId,
+  requestId,
+});
+
+/** A failure that could not be stored as the reply's end. */
+export const toUnstoredFailure = (reply: ReplyRecord, failure: ReplyFailure, now: number): Failure => ({
+  success: false,
+  error: failure.message,
+  code: failure.code,
+  retryable: isRetryable(failure.code),
+  ...(failure.retryAfterMs !== undefined && { retryAfterMs: failure.retryAfterMs }),
+  ...toContext(reply),
+  timestamp: toTimestamp(now),
+});
+
+/** A reply's terminal event as an answer. */
+export const toReplyResult = (reply: ReplyRecord, seq: number, end: ReplyEnd): Result<Reply> => {
+  if (end.failure) {
+    return {
+      ...toUnstoredFailure(reply, end.failure, end.endedAt),
+      seq,
+      ...(end.text && { response: end.text }),
+      usage: end.usage,
+    };
+  }
+  return {
+    success: true,
+    response: end.text,
+    ...toContext(reply),
+    seq,
+    finishReason: end.finishReason ?? 'stop',
+    model: reply.model,
+    usage: end.usage,
+    timings: end.timings,
+    length: end.length,
+    digest: end.digest,
+    createdAt: toTimestamp(end.endedAt),
+    ...(reply.metadata && { metadata: reply.metadata }),
+  };
+};

@@ -1,0 +1,88 @@
+import { MAKE_KEY_COMMAND } from './auth/api-key.ts';
+import { isLoopback } from './auth/authority.ts';
+import { SETTING_NAMES, isSettingName } from './config-settings.ts';
+import { estimateTextTokens } from './conversation/tokens.ts';
+import type { Environment } from './config-settings.ts';
+
+/** What no single setting can tell: names that are wrong, and settings that do not fit together. */
+
+/** Named in the design, without any effect yet: refused, so that nobody relies on them. */
+const LATER_SETTINGS: readonly string[] = [
+  'REDIS_URL',
+  'LLM_RATE_LIMIT',
+  'LLM_MAX_CONCURRENT',
+  'LLM_CONCURRENCY',
+  'LLM_HOST_RATE',
+  'LLM_QUEUE_LIMIT',
+  'LLM_QUEUE_TIMEOUT',
+  'LLM_MAX_TOOL_ROUNDS',
+  'LLM_PRELOAD',
+  'LLM_AUTO_PULL',
+  'LLM_SUMMARIZE',
+];
+
+/** One line for each name that is set but does nothing, or is nobody's. */
+export const findNameProblems = (names: readonly string[]): readonly string[] =>
+  names.flatMap((name) => {
+    if (LATER_SETTINGS.includes(name) || name.startsWith('JWT_'))
+      return [`${name} is not supported by this version: it would have no effect; remove it.`];
+    const isUnknown = name.startsWith('LLM_') && !isSettingName(name);
+    return isUnknown ? [`${name} is not a setting${suggestion(name)}`] : [];
+  });
+
+const suggestion = (name: string): string => {
+  const ranked = [...SETTING_NAMES, ...LATER_SETTINGS]
+    .map((known) => ({ known, distance: editDistance(name, known) }))
+    .toSorted((one, other) => one.distance - other.distance);
+  const [nearest] = ranked;
+  // More letters wrong than right in what follows `LLM_`: naming any setting would be a guess.
+  if (nearest === undefined || nearest.distance > (name.length - 'LLM_'.length) / 2)
+    return '; .env.example lists them all.';
+  const later = LATER_SETTINGS.includes(nearest.known) ? ' (which is not supported by this version)' : '';
+  return `; did you mean ${nearest.known}${later}?`;
+};
+
+/** Letters to insert, delete or replace on the way from one text to the other (Levenshtein). */
+const editDistance = (from: string, to: string): number => {
+  let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = previous[column - 1]! + (from[row - 1] === to[column - 1] ? 0 : 1);
+      current.push(Math.min(replaced, previous[column]! + 1, current[column - 1]! + 1));
+    }
+    previous = current;
+  }
+  return previous[to.length]!;
+};
+
+/** One line for each pair that does not fit. What is missing was wrong by itself and is not judged again. */
+export const findConflicts = (values: Partial<Environment>): readonly string[] =>
+  [accessConflict, anonymousConflict, clockConflict, windowConflict].flatMap((check) => check(values) ?? []);
+
+type Check = (values: Partial<Environment>) => string | undefined;
+
+const accessConflict: Check = ({ HOST, API_KEYS, ALLOW_ANONYMOUS }) => {
+  if (HOST === undefined || isLoopback(HOST) || API_KEYS?.length !== 0 || ALLOW_ANONYMOUS !== false) return undefined;
+  return (
+    `HOST=${HOST} is open to other machines, but API_KEYS is not set: set API_KEYS to a key, which this command makes: ${MAKE_KEY_COMMAND} ` +
+    '(or set ALLOW_ANONYMOUS=true if whoever reaches the service may use it, or HOST=127.0.0.1).'
+  );
+};
+
+const anonymousConflict: Check = ({ API_KEYS, ALLOW_ANONYMOUS }) =>
+  ALLOW_ANONYMOUS && API_KEYS?.length
+    ? 'ALLOW_ANONYMOUS=true contradicts API_KEYS, which make every caller send a key: remove one of them.'
+    : undefined;
+
+const clockConflict: Check = ({ LLM_TIMEOUT, LLM_TURN_TIMEOUT }) =>
+  LLM_TIMEOUT !== undefined && LLM_TURN_TIMEOUT !== undefined && LLM_TIMEOUT > LLM_TURN_TIMEOUT
+    ? `LLM_TIMEOUT (${LLM_TIMEOUT / 1000} s) must be at most LLM_TURN_TIMEOUT (${LLM_TURN_TIMEOUT / 1000} s): a silence cannot last longer than the whole reply.`
+    : undefined;
+
+const windowConflict: Check = ({ LLM_MAX_TOKENS, LLM_CONTEXT_WINDOW, LLM_SYSTEM_PROMPT }) => {
+  if (LLM_MAX_TOKENS === undefined || LLM_CONTEXT_WINDOW === undefined) return undefined;
+  const promptTokens = estimateTextTokens(LLM_SYSTEM_PROMPT ?? '');
+  if (LLM_MAX_TOKENS + promptTokens < LLM_CONTEXT_WINDOW) return undefined;
+  return `LLM_CONTEXT_WINDOW (${LLM_CONTEXT_WINDOW}) has no room for a question: LLM_MAX_TOKENS takes ${LLM_MAX_TOKENS} and LLM_SYSTEM_PROMPT about ${promptTokens} tokens; lower these or raise it.`;
+};

@@ -1,0 +1,102 @@
+import { z } from 'zod';
+
+/** Fields that several messages share. Names on the wire are snake_case. */
+
+export const ConversationId = z
+  .string()
+  .min(1)
+  .max(200)
+  .describe('The client’s own id of a conversation, unique among its owner’s.')
+  .meta({ examples: ['demo'] });
+
+export const MessageId = z.string().min(1).max(200).describe('The id of a reply, made by the service.');
+
+export const RequestId = z
+  .string()
+  .min(1)
+  .max(200)
+  .describe(
+    'The client’s own id of a request. Repeating it attaches to the same reply; absent, the service makes one.',
+  );
+
+export const Seq = z.int().min(0).describe('The number of an event within its reply: 1, 2, 3 … without a hole.');
+
+export const Timestamp = z.iso.datetime({ precision: 3 }).describe('RFC 3339, UTC, milliseconds.');
+
+export const Metadata = z.record(z.string(), z.unknown()).describe('The caller’s own data, given back with the reply.');
+
+export const Digest = z
+  .string()
+  .regex(/^[0-9a-f]{8}$/)
+  .describe('CRC-32 of the UTF-8 text, 8 hex digits.');
+
+export const Channel = z.enum(['content', 'thinking']).describe('What is said, or what is thought before.');
+
+export const FinishReason = z.enum(['stop', 'length', 'cancelled', 'repetition', 'tool_rounds']);
+
+export const Usage = z
+  .object({
+    prompt_tokens: z.int(),
+    completion_tokens: z.int(),
+    total_tokens: z.int(),
+    source: z.enum(['measured', 'estimated']).describe('Counted by the backend, or estimated by the service.'),
+  })
+  .meta({ id: 'Usage' });
+export type Usage = z.infer<typeof Usage>;
+
+export const Timings = z
+  .object({
+    queued_ms: z.number().describe('Until the model’s turn came.'),
+    load_ms: z.number().describe('Waiting for the model to be loaded.'),
+    first_token_ms: z.number().optional().describe('From the request to the first token.'),
+    total_ms: z.number(),
+  })
+  .meta({ id: 'Timings' });
+export type Timings = z.infer<typeof Timings>;
+
+/** How the model chooses its words: over REST flat in the body, over the socket in `options`. */
+export const generationOptions = {
+  max_tokens: z.int().min(1).default(500).describe('Tokens of the answer, at most LLM_MAX_TOKENS.'),
+  temperature: z.number().min(0).max(2).default(0.7).describe('0 is the most predictable.'),
+  top_p: z.number().min(0).max(1).optional(),
+  top_k: z.int().min(0).optional(),
+  min_p: z.number().min(0).max(1).optional(),
+  seed: z.int().optional(),
+  stop: z.array(z.string().min(1)).max(4).optional().describe('Texts at which the model stops.'),
+  presence_penalty: z.number().min(-2).max(2).optional(),
+  frequency_penalty: z.number().min(-2).max(2).optional(),
+  repeat_penalty: z.number().min(0).max(2).optional(),
+};
+
+export const GenerationOptions = z.strictObject(generationOptions);
+export type GenerationOptions = z.infer<typeof GenerationOptions>;
+
+/** What a request may say beside its text and its options. */
+export const requestFields = {
+  request_id: RequestId.optional(),
+  metadata: Metadata.optional(),
+  model: z.string().min(1).max(200).optional().describe('One of those under /models; absent, the service’s own.'),
+  system_prompt: z.string().min(1).optional().describe('Only with the first request of a conversation.'),
+  think: z
+    .union([z.boolean(), z.enum(['low', 'medium', 'high', 'max'])])
+    .optional()
+    .describe('Whether, or how much, the model thinks aloud before it answers.'),
+  format: z
+    .union([z.literal('json'), z.record(z.string(), z.unknown())])
+    .optional()
+    .describe('"json", or a JSON Schema that the answer must meet.'),
+  images: z
+    .array(z.base64().min(1))
+    .max(16)
+    .optional()
+    .describe('Base64, without a data: prefix. Raise MAX_PAYLOAD_BYTES for them.'),
+  if_busy: z
+    .enum(['reject', 'interrupt'])
+    .default('reject')
+    .describe('What to do when a reply is running in the conversation.'),
+};
+
+export const StreamMode = z
+  .enum(['delta', 'cumulative', 'none'])
+  .describe('Pieces of text, pieces with the whole text so far, or the end alone.');
+export type StreamMode = z.infer<typeof StreamMode>;

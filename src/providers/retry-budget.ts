@@ -1,0 +1,51 @@
+import type { Clock } from '../clock.ts';
+
+const WINDOW_SECONDS = 60;
+const RETRY_SHARE = 0.1;
+const LEAST_RETRIES = 10;
+
+interface Second {
+  /** Which one, since 1970. */
+  readonly at: number;
+  requests: number;
+  retries: number;
+}
+
+/**
+ * Keeps retries from making an outage worse: at most 10 % of the last minute's requests, never fewer than 10.
+ * Counted by the second, so that a minute costs sixty numbers however much is asked.
+ */
+export class RetryBudget {
+  readonly #clock: Clock;
+  #seconds: Second[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A request begins; its retries are not requests. */
+  countRequest(): void {
+    this.#current().requests += 1;
+  }
+
+  /** Takes one retry, or answers false: then there is none to take. */
+  take(): boolean {
+    const current = this.#current();
+    const requests = sum(this.#seconds.map((second) => second.requests));
+    const retries = sum(this.#seconds.map((second) => second.retries));
+    if (retries >= Math.max(LEAST_RETRIES, Math.floor(requests * RETRY_SHARE))) return false;
+    current.retries += 1;
+    return true;
+  }
+
+  #current(): Second {
+    const at = Math.floor(this.#clock.now() / 1000);
+    const last = this.#seconds.at(-1);
+    if (last && at <= last.at) return last; // a clock that was set back counts on in the last second
+    const next: Second = { at, requests: 0, retries: 0 };
+    this.#seconds = [...this.#seconds.filter((second) => second.at > at - WINDOW_SECONDS), next];
+    return next;
+  }
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,0 +1,18 @@
+/**
+ * Waits for `work`, but leaves when the signal aborts: the work itself goes on, for whoever else waits for it.
+ * @throws the signal's reason when it aborts first, and then nothing else
+ */
+export const untilAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
+  signal.throwIfAborted();
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = (): void => reject(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } catch (error) {
+    signal.throwIfAborted(); // work that heard of the abort too may have rejected with words of its own
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+};

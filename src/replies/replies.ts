@@ -1,0 +1,172 @@
+import type { Clock } from '../clock.ts';
+import type { Deadlines } from '../deadlines.ts';
+import { toLLMError, type LLMError } from '../errors.ts';
+import type { LogEntry, ReplyOutcome, Usage } from '../conversation/reply-event.ts';
+import type { ChatStore, CloseAnswer, ReplyRecord } from '../stores/chat-store.ts';
+import { LiveReply, type ReplyIdentity } from './live-reply.ts';
+import { LogAppender } from './log-appender.ts';
+import { ReplyReader, type Position, type ReplyTexts, type ReplyUpdate } from './reply-reader.ts';
+import { ReplyWriter, type WriterTask } from './reply-writer.ts';
+import { sealAbandoned } from './sweeper.ts';
+
+export interface RepliesParts {
+  readonly store: ChatStore;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly turnTimeoutMs: number;
+  /** Told of what an operator should see; never holds what people said. */
+  readonly log: ReplyLog;
+}
+
+export interface ReplyLog {
+  onUnexpected(error: LLMError): void;
+  onEnd(reply: ReplyIdentity, outcome: ReplyOutcome): void;
+  onSealed(count: number): void;
+}
+
+interface Running {
+  readonly live: LiveReply;
+  readonly writer: ReplyWriter;
+  readonly done: Promise<void>;
+}
+
+/** Leases are renewed, silence is broken and abandoned replies are looked for this often. */
+const BEAT_MS = 1_000;
+/** A reply that has ended stays in memory for those who are about to read its end. */
+const RETAIN_MS = 5_000;
+/** How long an interrupted reply may take to store its end. */
+const INTERRUPT_MS = 2_000;
+/** Of a reply that another process wrote. */
+const UNKNOWN_USAGE: Usage = { promptTokens: 0, completionTokens: 0, source: 'estimated' };
+
+/** The replies of this instance: those it writes, and the way to watch and end any. */
+export class Replies implements AsyncDisposable {
+  readonly #parts: RepliesParts;
+  readonly #appender: LogAppender;
+  readonly #reader: ReplyReader;
+  readonly #live = new Map<string, LiveReply>();
+  readonly #running = new Map<string, Running>();
+  #timer: Disposable | undefined;
+  #beating = false;
+
+  constructor(parts: RepliesParts) {
+    this.#parts = parts;
+    this.#appender = new LogAppender(parts.store, parts.clock);
+    this.#reader = new ReplyReader(parts.store, parts.clock, (messageId) => this.#live.get(messageId));
+  }
+
+  /** How many replies this instance writes now. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** Ends what an earlier process left unfinished, and begins to look after the replies of this one. */
+  async initialize(): Promise<void> {
+    await this.#seal();
+    this.#timer = this.#parts.clock.every(BEAT_MS, () => void this.#beat());
+  }
+
+  /** Begins to write a reply that the store has begun. */
+  start(identity: ReplyIdentity, task: Omit<WriterTask, 'live'>): void {
+    const live = new LiveReply(identity, this.#parts.clock);
+    const { store, clock, deadlines, turnTimeoutMs, log } = this.#parts;
+    const writer = new ReplyWriter(
+      { store, appender: this.#appender, clock, deadlines, turnTimeoutMs, onUnexpected: log.onUnexpected },
+      { ...task, live },
+    );
+    this.#live.set(identity.messageId, live);
+    this.#running.set(identity.messageId, { live, writer, done: this.#run(live, writer) });
+  }
+
+  /** What happens with a reply from `position` on; ends with its terminal event, or when aborted. */
+  watch(record: ReplyRecord, position: Position, signal: AbortSignal): AsyncGenerator<ReplyUpdate, void> {
+    return this.#reader.watch(record, position, signal);
+  }
+
+  /** A reply's texts so far, and how it ended. */
+  view(record: ReplyRecord): Promise<ReplyTexts> {
+    return this.#reader.view(record);
+  }
+
+  /** A page of a reply's log; of a log whose life is over, its end alone. */
+  readPage(record: ReplyRecord, after: number, limit: number): Promise<readonly LogEntry[]> {
+    return this.#reader.readPage(record, after, limit);
+  }
+
+  /** Ends a reply as its caller wants; what was said is kept. */
+  async cancel(record: ReplyRecord): Promise<CloseAnswer> {
+    const running = this.#running.get(record.messageId);
+    const now = this.#parts.clock.now();
+    const counted = running
+      ? { usage: running.writer.tally.usage(), timings: running.writer.tally.timings(now) }
+      : { usage: UNKNOWN_USAGE, timings: { queuedMs: 0, loadMs: 0, totalMs: now - record.createdAt } };
+    const answer = await this.#parts.store.cancel({
+      messageId: record.messageId,
+      outcome: { state: 'cancelled', finishReason: 'cancelled', ...counted },
+      endedAt: now,
+    });
+    if (answer.type === 'ok') void running?.writer.close(answer.entry);
+    if (answer.type === 'gone') void running?.writer.close();
+    return answer;
+  }
+
+  /** Lets the running replies end by themselves for `ms`; those that do not are ended with their text kept. */
+  async drain(ms: number): Promise<void> {
+    const patience = new AbortController();
+    const done = this.#allDone().finally(() => patience.abort());
+    await this.#parts.clock.sleep(ms, patience.signal).catch(() => undefined);
+    for (const { writer } of this.#running.values()) writer.interrupt();
+    await Promise.race([done, this.#parts.clock.sleep(INTERRUPT_MS)]);
+    for (const { writer } of this.#running.values()) writer.giveUp();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#timer?.[Symbol.dispose]();
+    for (const { writer } of this.#running.values()) {
+      writer.interrupt();
+      writer.giveUp();
+    }
+    await this.#allDone();
+  }
+
+  async #allDone(): Promise<void> {
+    await Promise.all([...this.#running.values()].map(({ done }) => done));
+  }
+
+  async #run(live: LiveReply, writer: ReplyWriter): Promise<void> {
+    const { messageId } = live.identity;
+    await writer.run();
+    this.#running.delete(messageId);
+    if (live.end) this.#parts.log.onEnd(live.identity, live.end.event);
+    void this.#parts.clock.sleep(RETAIN_MS).then(() => this.#live.delete(messageId));
+  }
+
+  /** Leases first: a process that slept must not take its own replies for abandoned ones. */
+  async #beat(): Promise<void> {
+    for (const { live } of this.#running.values()) live.heartbeat();
+    if (this.#beating) return;
+    this.#beating = true;
+    try {
+      await this.#renew();
+      await this.#seal();
+    } catch (error) {
+      // The store is away: the appends say so to those whom it concerns, and the next beat tries again.
+      if (toLLMError(error).code === 'internal_error') this.#parts.log.onUnexpected(toLLMError(error));
+    } finally {
+      this.#beating = false;
+    }
+  }
+
+  async #renew(): Promise<void> {
+    const leases = [...this.#running.values()].map(({ live, writer }) => ({
+      messageId: live.identity.messageId,
+      token: writer.token,
+    }));
+    if (leases.length > 0) await this.#parts.store.renew(leases);
+  }
+
+  async #seal(): Promise<void> {
+    const sealed = await sealAbandoned(this.#parts.store, this.#parts.clock);
+    if (sealed > 0) this.#parts.log.onSealed(sealed);
+  }
+}

@@ -1,0 +1,17 @@
+/** What a reply is doing, beside its log: told to who watches, numbered and stored nowhere. */
+export type ReplyStatus =
+  | { readonly state: 'model_loading'; readonly elapsedMs: number }
+  | { readonly state: 'generating' }
+  | { readonly state: 'retrying'; /** 1 is the first try after the first attempt. */ readonly attempt: number }
+  /** The store is away; what was shown is kept. */
+  | { readonly state: 'degraded' }
+  /** After a cancel: the host is free again. */
+  | { readonly state: 'released'; readonly stoppedMs: number };
+
+/** As a live reply keeps it: elapsed time is worked out when it is told. */
+export type LiveStatus =
+  | Exclude<ReplyStatus, { state: 'model_loading' }>
+  | { readonly state: 'model_loading'; readonly since: number };
+
+export const toReplyStatus = (status: LiveStatus, now: number): ReplyStatus =>
+  status.state === 'model_loading' ? { state: 'model_loading', elapsedMs: now - status.since } : status;

@@ -1,0 +1,54 @@
+import type { Begin, BeginAnswer, Token } from '../chat-store.ts';
+import { LEASE_MS } from '../chat-store.ts';
+import { type ConversationRow, toActiveReply } from './conversation-table.ts';
+import type { StoreParts } from './tables.ts';
+
+/** `ChatStore.begin`, inside a transaction. */
+export const beginReply = (parts: StoreParts, begin: Begin): BeginAnswer => {
+  const { conversations } = parts.tables;
+  const now = parts.clock.now();
+  const conversation = conversations.find(begin, now);
+  const refusal = toRefusal(parts, begin, conversation);
+  if (refusal) return refusal;
+  const { owner, conversationId } = begin;
+  const token = `1.${parts.ids.newId()}`;
+  insertTurn(parts, begin, conversation ?? conversations.create({ owner, conversationId }, now), token);
+  return { type: 'begun', token };
+};
+
+/**
+ * The order matters: a repeat finds its reply whatever has happened since, and what is busy is worth waiting for,
+ * where what is stale is opened again at once.
+ */
+const toRefusal = (
+  { tables, clock }: StoreParts,
+  begin: Begin,
+  conversation: ConversationRow | undefined,
+): BeginAnswer | undefined => {
+  const known = conversation && tables.requests.find(conversation.id, begin.requestId, clock.now());
+  if (known) {
+    return { type: known.fingerprint === begin.fingerprint ? 'exists' : 'conflict', messageId: known.messageId };
+  }
+  const active = conversation && toActiveReply(conversation);
+  if (active !== undefined) return { type: 'busy', messageId: active };
+  return (conversation?.version ?? 0) === begin.expectedVersion ? undefined : { type: 'stale' };
+};
+
+const insertTurn = ({ tables, clock }: StoreParts, begin: Begin, conversation: ConversationRow, token: Token): void => {
+  const { messageId, requestId, fingerprint, model, metadata, instance, cut, systemPrompt } = begin;
+  const now = clock.now();
+  const position = conversation.messageCount + 1;
+  const row = { conversation: conversation.id, now };
+  tables.messages.insert({ conversation: conversation.id, position, sendable: true, message: begin.userMessage });
+  tables.replies.insert({
+    ...row,
+    messageId,
+    token,
+    instance,
+    leaseUntil: now + LEASE_MS,
+    questionPosition: position,
+    body: { requestId, model, ...(metadata && { metadata }) },
+  });
+  tables.requests.insert({ ...row, requestId, messageId, fingerprint });
+  tables.conversations.beginTurn({ conversation, activeReply: messageId, cut, systemPrompt, now });
+};

@@ -1,0 +1,162 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { Conversation, ConversationKey, Cut, NewConversation } from '../chat-store.ts';
+import { prepareQuery } from './query.ts';
+import { fromStoredText, toStoredText } from './stored-text.ts';
+
+export interface ConversationRow {
+  readonly id: number;
+  readonly owner: string;
+  readonly conversationId: string;
+  readonly settings: string;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  readonly version: number;
+  readonly messageCount: number;
+  readonly activeReply: string | null;
+  readonly answeredBy: string | null;
+  readonly cutPosition: number;
+  readonly cutTurns: number;
+}
+
+/** What is not looked at by any statement. */
+type Settings = Pick<Conversation, 'systemPrompt' | 'metadata' | 'model'>;
+
+export interface Turn {
+  readonly conversation: ConversationRow;
+  readonly activeReply: string;
+  readonly cut: Cut;
+  /** Kept only while the conversation has no turn. */
+  readonly systemPrompt: string | undefined;
+  readonly now: number;
+}
+
+/** The conversations themselves. One that has outlived `conversationMs` is not found, removed or not. */
+export class ConversationTable {
+  readonly #conversationMs: number;
+  readonly #find;
+  readonly #insert;
+  readonly #delete;
+  readonly #deleteExpired;
+  readonly #beginTurn;
+  readonly #endTurn;
+
+  constructor(database: DatabaseSync, conversationMs: number) {
+    this.#conversationMs = conversationMs;
+    this.#find = prepareQuery<ConversationRow>(
+      database,
+      `SELECT id, owner, conversation_id AS conversationId, settings, created_at AS createdAt, updated_at AS updatedAt,
+         version, message_count AS messageCount, active_reply AS activeReply, answered_by AS answeredBy,
+         cut_position AS cutPosition, cut_turns AS cutTurns
+       FROM conversation
+       WHERE owner = :owner AND conversation_id = :conversationId
+         AND (updated_at > :expired OR active_reply IS NOT NULL)`,
+    );
+    this.#insert = prepareQuery(
+      database,
+      `INSERT INTO conversation (owner, conversation_id, settings, created_at, updated_at, version, message_count,
+         cut_position, cut_turns)
+       VALUES (:owner, :conversationId, :settings, :now, :now, 1, 0, 0, 0)`,
+    );
+    this.#delete = prepareQuery(
+      database,
+      'DELETE FROM conversation WHERE owner = :owner AND conversation_id = :conversationId',
+    );
+    this.#deleteExpired = prepareQuery(
+      database,
+      `DELETE FROM conversation WHERE id IN (
+         SELECT id FROM conversation WHERE active_reply IS NULL AND updated_at <= :expired LIMIT :limit)`,
+    );
+    this.#beginTurn = prepareQuery(
+      database,
+      `UPDATE conversation SET settings = :settings, updated_at = :now, version = version + 1,
+         message_count = message_count + 1, active_reply = :activeReply, cut_position = :cutPosition,
+         cut_turns = :cutTurns
+       WHERE id = :id`,
+    );
+    this.#endTurn = prepareQuery<{ readonly messageCount: number }>(
+      database,
+      `UPDATE conversation SET updated_at = :now, version = version + 1, message_count = message_count + 1,
+         active_reply = NULL, answered_by = coalesce(:answeredBy, answered_by)
+       WHERE id = :id RETURNING message_count AS messageCount`,
+    );
+  }
+
+  find(key: ConversationKey, now: number): ConversationRow | undefined {
+    return this.#find.get({ ...toStoredKey(key), expired: this.toExpired(now) });
+  }
+
+  /** There must be none that `find` finds; one that has expired gives way. */
+  create({ systemPrompt, metadata, model, ...key }: NewConversation, now: number): ConversationRow {
+    this.delete(key);
+    const settings = JSON.stringify({ systemPrompt, metadata, model });
+    this.#insert.run({ ...toStoredKey(key), settings, now });
+    const row = this.find(key, now);
+    if (!row) throw new Error('A conversation that has just been inserted is not there.');
+    return row;
+  }
+
+  /** Removes it with everything that belongs to it; whether it was there. */
+  delete(key: ConversationKey): boolean {
+    return this.#delete.run(toStoredKey(key)) > 0;
+  }
+
+  /** How many were removed, at most `limit`. */
+  deleteExpired(now: number, limit: number): number {
+    return this.#deleteExpired.run({ expired: this.toExpired(now), limit });
+  }
+
+  /** Takes in a user message and the reply that runs. */
+  beginTurn({ conversation, activeReply, cut, systemPrompt, now }: Turn): void {
+    const isFirst = conversation.messageCount === 0 && systemPrompt !== undefined;
+    this.#beginTurn.run({
+      id: conversation.id,
+      settings: isFirst ? JSON.stringify({ ...toSettings(conversation), systemPrompt }) : conversation.settings,
+      now,
+      activeReply: toStoredText(activeReply),
+      ...toForwardCut(conversation, cut),
+    });
+  }
+
+  /** Takes in the assistant message and gives back its position. `answeredBy` undefined keeps what was there. */
+  endTurn(id: number, answeredBy: string | undefined, now: number): number {
+    const stored = answeredBy === undefined ? null : toStoredText(answeredBy);
+    const row = this.#endTurn.get({ id, answeredBy: stored, now });
+    if (!row) throw new Error('A reply that runs has no conversation.');
+    return row.messageCount;
+  }
+
+  /** The last instant at which a conversation may have been used to have expired by `now`. */
+  toExpired(now: number): number {
+    return now - this.#conversationMs;
+  }
+}
+
+/** The `message_id` of the reply that runs. */
+export const toActiveReply = (row: ConversationRow): string | undefined =>
+  row.activeReply === null ? undefined : fromStoredText(row.activeReply);
+
+export const toConversation = (row: ConversationRow): Conversation => ({
+  owner: fromStoredText(row.owner),
+  conversationId: fromStoredText(row.conversationId),
+  ...toSettings(row),
+  createdAt: row.createdAt,
+  updatedAt: row.updatedAt,
+  messageCount: row.messageCount,
+  ...(row.activeReply === null ? {} : { activeReply: fromStoredText(row.activeReply) }),
+  ...(row.answeredBy === null ? {} : { answeredBy: fromStoredText(row.answeredBy) }),
+  cut: { position: row.cutPosition, droppedTurns: row.cutTurns },
+  version: row.version,
+});
+
+const toStoredKey = (key: ConversationKey): { readonly owner: string; readonly conversationId: string } => ({
+  owner: toStoredText(key.owner),
+  conversationId: toStoredText(key.conversationId),
+});
+
+const toSettings = (row: ConversationRow): Settings => JSON.parse(row.settings);
+
+/** A cut never moves back: what was left out once stays so. */
+const toForwardCut = (row: ConversationRow, cut: Cut): { readonly cutPosition: number; readonly cutTurns: number } =>
+  cut.position > row.cutPosition
+    ? { cutPosition: cut.position, cutTurns: cut.droppedTurns }
+    : { cutPosition: row.cutPosition, cutTurns: row.cutTurns };

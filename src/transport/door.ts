@@ -1,0 +1,46 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Authenticate } from '../auth/authenticate.ts';
+import { credentialsOfRequest, credentialsOfSocket } from '../auth/credentials.ts';
+import type { Door } from '../auth/door.ts';
+import { NotFoundError } from '../errors.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answers without a key. */
+    isOpen?: boolean;
+    /** Answers handshakes of WebSockets. */
+    isSocket?: boolean;
+  }
+}
+
+export interface DoorHookOptions {
+  readonly door: Door;
+  readonly authenticate: Authenticate;
+}
+
+/**
+ * Looks at every request before anything else does: where it came from, and who is asking. Returns how a route
+ * learns the owner.
+ */
+export const registerDoor = (
+  app: FastifyInstance,
+  { door, authenticate }: DoorHookOptions,
+): ((request: FastifyRequest) => string) => {
+  const owners = new WeakMap<FastifyRequest, string>();
+  app.addHook('onRequest', async (request) => {
+    const { host, origin } = request.headers;
+    door.checkHost(host);
+    door.checkOrigin(origin, request.host);
+    const { isOpen = false, isSocket = false } = request.routeOptions.config;
+    // A handshake for a plain route would be accepted first and closed then: it has no socket, so it is not there.
+    if (request.ws && !isSocket) throw new NotFoundError('There is no socket here. Connect to /ws.');
+    if (isOpen || request.is404) return;
+    const credentials = isSocket ? credentialsOfSocket(request.headers) : credentialsOfRequest(request.headers);
+    owners.set(request, authenticate(credentials).owner);
+  });
+  return (request) => {
+    const owner = owners.get(request);
+    if (owner === undefined) throw new Error('an open route asked who is calling');
+    return owner;
+  };
+};

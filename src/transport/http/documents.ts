@@ -1,0 +1,68 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import type { FastifyInstance } from 'fastify';
+import { stringify } from 'yaml';
+import { buildAsyncApi } from '../../protocol/asyncapi.ts';
+
+export interface DocumentOptions {
+  readonly version: string;
+}
+
+const DESCRIPTION = `A chat backend for Ollama. A reply belongs to the server: it goes on when the client leaves, and whoever asks
+again sees it go on. The WebSocket at \`/ws\` is described by [asyncapi.yaml](/asyncapi.yaml).`;
+
+export const toYaml = (document: object): string => stringify(document, { lineWidth: 0, aliasDuplicateObjects: false });
+
+/** `/docs`, `/openapi.yaml` and `/asyncapi.yaml`; to be registered before the routes that it describes. */
+export const registerDocuments = async (app: FastifyInstance, { version }: DocumentOptions): Promise<void> => {
+  const transform = createJsonSchemaTransform({});
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'LLM chat service',
+        description: DESCRIPTION,
+        version,
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/', description: 'This service' }],
+      components: {
+        securitySchemes: {
+          apiKey: { type: 'http', scheme: 'bearer', description: 'Needed where the service has API_KEYS.' },
+        },
+      },
+      security: [{}, { apiKey: [] }],
+      tags: [
+        { name: 'chat', description: 'Ask' },
+        { name: 'conversations', description: 'What was said' },
+        { name: 'replies', description: 'What is being said' },
+        { name: 'service', description: 'The service itself' },
+      ],
+    },
+    transform,
+    transformObject: createJsonSchemaTransformObject({}),
+  });
+  await app.register(async (scope) => {
+    scope.addHook('onRoute', (route) => {
+      route.config = { ...route.config, isOpen: true };
+    });
+    await scope.register(swaggerUi, {
+      routePrefix: '/docs',
+      staticCSP: false, // the app's own policy covers it
+      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true },
+    });
+  });
+};
+
+/** The documents as files. */
+export const registerDocumentRoutes = (app: FastifyInstance, { version }: DocumentOptions): void => {
+  const hidden = { config: { isOpen: true }, schema: { hide: true } };
+  app.get('/openapi.yaml', hidden, async (_request, reply) =>
+    reply.type('application/yaml').send(toYaml(app.swagger())),
+  );
+  app.get('/asyncapi.yaml', hidden, async (_request, reply) =>
+    reply.type('application/yaml').send(toYaml(buildAsyncApi(version))),
+  );
+  app.get('/', hidden, async (_request, reply) => reply.redirect('/docs'));
+};

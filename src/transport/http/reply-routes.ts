@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { DEMO } from '../../chat/demo.ts';
+import { MessageId } from '../../protocol/fields.ts';
+import { Cancelled, EventPage, EventsQuery, Reply, ReplyEvent } from '../../protocol/rest.ts';
+import { toEventFrame } from '../reply-frames.ts';
+import { parseEventId } from './event-stream.ts';
+import { sendFailure } from './http-errors.ts';
+import { streamReply } from './reply-stream.ts';
+import { failures, headerOf, type RouteParts, type Routes } from './routes.ts';
+import { toReply } from './views.ts';
+
+const Params = z.object({ message_id: MessageId.meta({ examples: [DEMO.messageId] }) });
+const tags = ['replies'];
+
+/** `/replies/{message_id}`: state, events, cancel. */
+export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
+  const { chat, toOwner } = parts;
+
+  app.get(
+    '/replies/:message_id',
+    {
+      schema: {
+        summary: 'Read a reply: its state, and its text so far',
+        tags,
+        params: Params,
+        response: { 200: Reply, ...failures },
+      },
+    },
+    async (request, reply) => {
+      const answer = await chat.getReply(request.params.message_id, { owner: toOwner(request) });
+      return answer.success ? toReply(answer) : sendFailure(reply, answer);
+    },
+  );
+
+  app.get(
+    '/replies/:message_id/events',
+    {
+      schema: {
+        summary: 'Follow a reply',
+        description:
+          'Server-sent events, from `after` (or `Last-Event-ID`) on, until the reply’s end; with `Accept: application/json` a page of the events that there are.',
+        tags,
+        params: Params,
+        querystring: EventsQuery,
+        headers: z.object({ 'last-event-id': z.string().optional() }),
+        response: {
+          200: {
+            description: 'The events.',
+            content: { 'application/json': { schema: EventPage }, 'text/event-stream': { schema: z.string() } },
+          },
+          ...failures,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { message_id } = request.params;
+      const owner = toOwner(request);
+      const resumed = parseEventId(headerOf(request, 'last-event-id') ?? '');
+      const after = resumed?.messageId === message_id ? resumed.seq : request.query.after;
+      if (!wantsJson(headerOf(request, 'accept'))) {
+        const found = await chat.findReply({ messageId: message_id }, { owner });
+        if (!found.success) return sendFailure(reply, found);
+        return streamReply(reply, parts, { record: found.reply, mode: 'delta', after });
+      }
+      const page = await chat.listEvents(message_id, { owner, after, limit: request.query.limit });
+      if (!page.success) return sendFailure(reply, page);
+      const events = page.entries.map((entry) => ReplyEvent.parse(toEventFrame(page.reply, entry)));
+      return { success: true as const, message_id, events, next_after: page.entries.at(-1)?.seq ?? after };
+    },
+  );
+
+  app.post(
+    '/replies/:message_id/cancel',
+    {
+      schema: {
+        summary: 'Cancel a reply',
+        description: 'What was said is kept. A reply that has ended stays as it is: calling this twice does no harm.',
+        tags,
+        params: Params,
+        response: { 200: Cancelled, ...failures },
+      },
+    },
+    async (request, reply) => {
+      const answer = await chat.cancel({ messageId: request.params.message_id }, { owner: toOwner(request) });
+      if (!answer.success) return sendFailure(reply, answer);
+      const { messageId, conversationId, state } = answer;
+      return { success: true as const, message_id: messageId, conversation_id: conversationId, state };
+    },
+  );
+};
+
+/** Event streams are what this route is for: a page is given to who asks for JSON and not for events. */
+const wantsJson = (accept: string | undefined): boolean =>
+  accept !== undefined && accept.includes('application/json') && !accept.includes('text/event-stream');

@@ -1,0 +1,39 @@
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyRequest,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
+import { LLMErrorData } from '../../protocol/errors.ts';
+import type { ReplyStreamParts } from './reply-stream.ts';
+
+/** What the routes are built from. */
+export interface RouteParts extends ReplyStreamParts {
+  /** Whose request it is. */
+  readonly toOwner: (request: FastifyRequest) => string;
+  readonly newId: () => string;
+}
+
+/** An app whose routes take their types from zod. */
+export type Routes = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  ZodTypeProvider
+>;
+
+/** Every route may fail in these ways; the body is the same for all. */
+export const failures = { '4xx': LLMErrorData, '5xx': LLMErrorData } as const;
+
+export const wantsEventStream = (request: FastifyRequest): boolean =>
+  request.headers.accept?.toLowerCase().includes('text/event-stream') ?? false;
+
+/** The header as one string; undefined when it is not there, or empty. */
+export const headerOf = (request: FastifyRequest, name: string): string | undefined => {
+  const value = request.headers[name];
+  return (Array.isArray(value) ? value.join(',') : value) || undefined;
+};

@@ -1,0 +1,76 @@
+import { Alive, Health, Models } from '../../protocol/rest.ts';
+import { sendFailure } from './http-errors.ts';
+import { failures, type RouteParts, type Routes } from './routes.ts';
+
+const tags = ['service'];
+const open = { config: { isOpen: true } };
+
+/** What there is, and how it is. */
+export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void => {
+  app.get(
+    '/models',
+    { schema: { summary: 'List the models that can be asked for', tags, response: { 200: Models, ...failures } } },
+    async (_request, reply) => {
+      const answer = await chat.listModels();
+      if (!answer.success) return sendFailure(reply, answer);
+      const models = answer.models.map(({ name, provider, host, loaded, contextWindow, capabilities }) => ({
+        name,
+        provider,
+        ...(host !== undefined && { host }),
+        loaded,
+        context_window: contextWindow,
+        capabilities: [...capabilities],
+      }));
+      return { success: true as const, models };
+    },
+  );
+
+  app.get(
+    '/health',
+    {
+      ...open,
+      schema: {
+        summary: 'How the service, its store and its backend are',
+        description: '503 when it cannot take requests: the store does not answer, or it is stopping.',
+        tags,
+        response: { 200: Health, 503: Health },
+      },
+    },
+    async (_request, reply) => {
+      const { status, store, backend, fallback, running, draining, ready } = await chat.health();
+      const body = {
+        success: ready,
+        status,
+        store,
+        backend,
+        running,
+        draining,
+        ...(fallback !== undefined && { fallback }),
+      };
+      return reply.code(ready ? 200 : 503).send(body);
+    },
+  );
+
+  app.get(
+    '/health/live',
+    { ...open, schema: { summary: 'Whether the process answers', tags, response: { 200: Alive } } },
+    async () => ({ success: true }),
+  );
+
+  app.get(
+    '/health/ready',
+    {
+      ...open,
+      schema: {
+        summary: 'Whether requests can be sent here',
+        description: 'The store answers and nobody is stopping the service; models do not matter.',
+        tags,
+        response: { 200: Alive, 503: Alive },
+      },
+    },
+    async (_request, reply) => {
+      const ready = await chat.isReady();
+      return reply.code(ready ? 200 : 503).send({ success: ready });
+    },
+  );
+};

@@ -1,0 +1,64 @@
+import { toTimestamp } from '../../clock.ts';
+import type { StoredMessage } from '../../conversation/message.ts';
+import { toReplyResult, type ConversationView, type ReplyView } from '../../chat/results.ts';
+import type { Conversation, Message, Reply } from '../../protocol/rest.ts';
+import { toErrorData, toTimings, toUsage } from '../reply-frames.ts';
+
+/** From what the service answers to the bodies of the HTTP wire. */
+
+export const toConversation = (view: ConversationView): Conversation => ({
+  success: true,
+  conversation_id: view.conversationId,
+  ...(view.systemPrompt !== undefined && { system_prompt: view.systemPrompt }),
+  ...(view.metadata && { metadata: { ...view.metadata } }),
+  ...(view.model !== undefined && { model: view.model }),
+  created_at: view.createdAt,
+  updated_at: view.updatedAt,
+  message_count: view.messageCount,
+  active_reply: view.activeReply ?? null,
+});
+
+export const toMessage = (message: StoredMessage): Message => {
+  const common = {
+    message_id: message.id,
+    role: message.role,
+    content: message.content,
+    created_at: toTimestamp(message.createdAt),
+    position: message.position,
+    ...(message.metadata && { metadata: { ...message.metadata } }),
+  };
+  if (message.role === 'user') return { ...common, ...(message.images && { images: [...message.images] }) };
+  const { outcome, thinking, requestId, model } = message;
+  return {
+    ...common,
+    ...(thinking !== undefined && { thinking }),
+    request_id: requestId,
+    model,
+    state: outcome.state,
+    ...(outcome.finishReason && { finish_reason: outcome.finishReason }),
+    ...(outcome.failure && { error: { code: outcome.failure.code, error: outcome.failure.message } }),
+    usage: toUsage(outcome.usage),
+    timings: toTimings(outcome.timings),
+  };
+};
+
+export const toReply = ({ record, texts }: ReplyView): Reply => {
+  const { end, seq, content, thinking } = texts;
+  const result = end && toReplyResult(record, seq, end);
+  return {
+    success: true,
+    message_id: record.messageId,
+    conversation_id: record.conversationId,
+    request_id: record.requestId,
+    state: end?.state ?? 'running',
+    model: record.model,
+    seq,
+    response: content,
+    ...(thinking && { thinking }),
+    ...(end?.finishReason && { finish_reason: end.finishReason }),
+    ...(result && !result.success && { error: toErrorData(result) }),
+    ...(end && { usage: toUsage(end.usage), timings: toTimings(end.timings), ended_at: toTimestamp(end.endedAt) }),
+    created_at: toTimestamp(record.createdAt),
+    ...(record.metadata && { metadata: { ...record.metadata } }),
+  };
+};

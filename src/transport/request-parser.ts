@@ -1,0 +1,84 @@
+import type { z } from 'zod';
+import { InvalidRequestError, UnsupportedError } from '../errors.ts';
+import { toChatRequest, type ChatRequest, type GenerateOptions } from '../chat/chat-request.ts';
+import type { LLMRequest } from '../protocol/client-events.ts';
+import type { GenerationOptions } from '../protocol/fields.ts';
+import type { GenerateResponseBody } from '../protocol/rest.ts';
+
+/** What is announced but does not work yet is refused by name, and never ignored. */
+const NOT_YET = ['tools', 'flow'] as const;
+
+/** @throws UnsupportedError when `value` asks for what this version cannot do */
+export const refuseUnsupported = (value: unknown): void => {
+  if (typeof value !== 'object' || value === null) return;
+  const field = NOT_YET.find((name) => name in value);
+  if (field)
+    throw new UnsupportedError(
+      `This version of the service does not support ${JSON.stringify(field)}. Ask without it.`,
+    );
+};
+
+/** Every mistake in one sentence, each with its place. */
+export const toInvalidRequest = (issues: readonly z.core.$ZodIssue[], where = ''): InvalidRequestError =>
+  new InvalidRequestError(issues.map((issue) => describeIssue(issue, where)).join('; ') + '.');
+
+const describeIssue = (issue: z.core.$ZodIssue, where: string): string => {
+  const path = [...(where ? [where] : []), ...issue.path.map(String)].join('.');
+  if (issue.code === 'unrecognized_keys') {
+    return `${path ? `${path}: ` : ''}unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
+  }
+  return `${path ? `${path}: ` : ''}${issue.message}`;
+};
+
+type Options = Partial<GenerationOptions>;
+
+/** The wire's options in the service's words. */
+const toOptions = (options: Options): GenerateOptions => ({
+  ...defined({
+    maxTokens: options.max_tokens,
+    temperature: options.temperature,
+    topP: options.top_p,
+    topK: options.top_k,
+    minP: options.min_p,
+    seed: options.seed,
+    stop: options.stop,
+    presencePenalty: options.presence_penalty,
+    frequencyPenalty: options.frequency_penalty,
+    repeatPenalty: options.repeat_penalty,
+  }),
+});
+
+type RequestFields = Pick<
+  LLMRequest,
+  'request_id' | 'metadata' | 'model' | 'system_prompt' | 'think' | 'format' | 'images' | 'if_busy'
+>;
+
+const toFields = (fields: RequestFields): GenerateOptions => ({
+  ...defined({
+    requestId: fields.request_id,
+    metadata: fields.metadata,
+    model: fields.model,
+    systemPrompt: fields.system_prompt,
+    think: fields.think,
+    format: fields.format,
+    images: fields.images,
+    ifBusy: fields.if_busy,
+  }),
+});
+
+/** The same request, whichever wire it came over. */
+export const fromSocket = (request: LLMRequest, owner: string): ChatRequest =>
+  toChatRequest(request.conversation_id, request.message, {
+    owner,
+    ...toOptions(request.options),
+    ...toFields(request),
+  });
+
+export const fromRest = (body: GenerateResponseBody, owner: string): ChatRequest =>
+  toChatRequest(body.conversation_id, body.user_input, { owner, ...toOptions(body), ...toFields(body) });
+
+type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
+
+/** Without the keys whose value is undefined. */
+const defined = <T extends object>(values: T): Partial<Defined<T>> =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>; // what was filtered out is what the type leaves out

@@ -1,0 +1,155 @@
+import type { Clock } from '../../clock.ts';
+import { toLLMError, type LLMError } from '../../errors.ts';
+import type { LLMChatService } from '../../chat/llm-chat-service.ts';
+import { toFailure, type Failure } from '../../chat/results.ts';
+import type { LLMCancel, LLMRequest, LLMResume } from '../../protocol/client-events.ts';
+import type { StreamMode } from '../../protocol/fields.ts';
+import type { ServerFrame } from '../../protocol/server-events.ts';
+import type { Position } from '../../replies/reply-reader.ts';
+import type { ReplyRecord } from '../../stores/chat-store.ts';
+import { encodeFrame, ReplyFrames, toAcceptedData, toErrorData } from '../reply-frames.ts';
+import { fromSocket } from '../request-parser.ts';
+import { parseClientFrame, type ClientEvent } from './client-frame.ts';
+import type { SocketSender } from './socket-sender.ts';
+
+export interface SessionParts {
+  readonly chat: LLMChatService;
+  readonly clock: Clock;
+  readonly sender: SocketSender;
+  readonly owner: string;
+  readonly maxPayloadBytes: number;
+  readonly onError: (error: LLMError) => void;
+}
+
+/** So many wrong frames in a row are no accident. */
+const MAX_INVALID = 5;
+const CLOSE_POLICY = 1008;
+
+/** One client's socket: its events in, its replies' frames out. */
+export class SocketSession {
+  readonly #parts: SessionParts;
+  readonly #watches = new Map<string, AbortController>();
+  /** Requests of one conversation are taken in the order in which they came. */
+  readonly #admissions = new Map<string, Promise<void>>();
+  #invalid = 0;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+  }
+
+  /** How many of the client's events are being looked at. */
+  get admitting(): number {
+    return this.#admissions.size;
+  }
+
+  /** Takes a frame. Never throws or rejects. */
+  async onFrame(data: Buffer, isBinary: boolean): Promise<void> {
+    const frame = parseClientFrame(data, isBinary, this.#parts.maxPayloadBytes);
+    if (frame.type === 'refused') {
+      this.#refuse(toFailure(frame.error, this.#parts.clock.now(), frame.context));
+      this.#invalid += 1;
+      if (this.#invalid >= MAX_INVALID) this.#parts.sender.close(CLOSE_POLICY, 'too many invalid frames');
+      return;
+    }
+    this.#invalid = 0;
+    try {
+      await this.#handle(frame.event);
+    } catch (error) {
+      this.#parts.onError(toLLMError(error));
+      this.#refuse(toFailure(toLLMError(error), this.#parts.clock.now()));
+    }
+  }
+
+  /** The client is gone: the watching ends, the replies go on. */
+  close(): void {
+    for (const watch of this.#watches.values()) watch.abort();
+    this.#watches.clear();
+  }
+
+  async #handle(event: ClientEvent): Promise<void> {
+    switch (event.event) {
+      case 'ping':
+        return this.#send({ event: 'pong', data: event.data });
+      case 'llm_request':
+        return this.#inTurn(event.data.conversation_id, () => this.#request(event.data));
+      case 'llm_resume':
+        return this.#resume(event.data);
+      case 'llm_cancel':
+        return this.#cancel(event.data);
+    }
+  }
+
+  async #inTurn(conversationId: string, work: () => Promise<void>): Promise<void> {
+    const turn = (this.#admissions.get(conversationId) ?? Promise.resolve()).then(work);
+    const settled = turn.catch(() => undefined);
+    this.#admissions.set(conversationId, settled);
+    try {
+      await turn;
+    } finally {
+      if (this.#admissions.get(conversationId) === settled) this.#admissions.delete(conversationId);
+    }
+  }
+
+  async #request(request: LLMRequest): Promise<void> {
+    const answer = await this.#parts.chat.request(fromSocket(request, this.#parts.owner));
+    if (!answer.success) return this.#refuse(answer);
+    this.#send({ event: 'llm_accepted', data: toAcceptedData(answer) });
+    this.#watch(answer.reply, request.stream, { seq: 0 });
+  }
+
+  async #resume({ message_id, seq, at, digest, stream }: LLMResume): Promise<void> {
+    const found = await this.#parts.chat.findReply({ messageId: message_id }, { owner: this.#parts.owner });
+    if (!found.success) return this.#refuse(found);
+    const position = { seq, ...(at !== undefined && { at }), ...(digest !== undefined && { digest }) };
+    this.#watch(found.reply, stream, position);
+  }
+
+  async #cancel(cancel: LLMCancel): Promise<void> {
+    const { chat, owner } = this.#parts;
+    const reference =
+      'message_id' in cancel
+        ? { messageId: cancel.message_id }
+        : { conversationId: cancel.conversation_id, requestId: cancel.request_id };
+    // A cancel right behind its request waits until there is something to cancel.
+    if ('conversationId' in reference) await this.#admissions.get(reference.conversationId);
+    const answer = await chat.cancel(reference, { owner });
+    if (!answer.success) return this.#refuse(answer);
+    if (this.#watches.has(answer.messageId)) return;
+    const found = await chat.findReply({ messageId: answer.messageId }, { owner });
+    if (found.success) this.#watch(found.reply, 'none', { seq: 0 }); // who does not watch is told of the end alone
+  }
+
+  /** One watch per reply: a new one replaces it. */
+  #watch(reply: ReplyRecord, mode: StreamMode, position: Position): void {
+    this.#watches.get(reply.messageId)?.abort();
+    const watch = new AbortController();
+    this.#watches.set(reply.messageId, watch);
+    void this.#pump(reply, mode, position, watch.signal).finally(() => {
+      if (this.#watches.get(reply.messageId) === watch) this.#watches.delete(reply.messageId);
+    });
+  }
+
+  async #pump(reply: ReplyRecord, mode: StreamMode, position: Position, signal: AbortSignal): Promise<void> {
+    const { chat, clock, sender } = this.#parts;
+    const frames = new ReplyFrames(reply, mode, position.seq, () => clock.now());
+    const from = ReplyFrames.watchesFromStart(mode) ? { seq: 0 } : position;
+    try {
+      for await (const update of chat.watch(reply, from, signal)) {
+        if (signal.aborted) return;
+        for (const frame of frames.encode(update)) sender.send(frame);
+        await sender.ready();
+      }
+    } catch (error) {
+      const { messageId, conversationId, requestId } = reply;
+      this.#refuse(toFailure(toLLMError(error), clock.now(), { messageId, conversationId, requestId }));
+    }
+  }
+
+  #send(frame: ServerFrame): void {
+    this.#parts.sender.send(encodeFrame(frame));
+  }
+
+  #refuse(failure: Failure): void {
+    this.#send({ event: 'llm_error', data: toErrorData(failure) });
+  }
+}

@@ -1,0 +1,101 @@
+import websocket, { type WebSocket } from '@fastify/websocket';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Clock } from '../../clock.ts';
+import type { Deadlines } from '../../deadlines.ts';
+import type { LLMError } from '../../errors.ts';
+import { selectSubprotocol } from '../../auth/credentials.ts';
+import type { LLMChatService } from '../../chat/llm-chat-service.ts';
+import { SocketSender } from './socket-sender.ts';
+import { SocketSession } from './socket-session.ts';
+
+export interface SocketTransportOptions {
+  readonly chat: LLMChatService;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly maxPayloadBytes: number;
+  /** Who asks, by what the handshake brought; the handshake was refused before where nobody may. */
+  readonly toOwner: (request: FastifyRequest) => string;
+  readonly onError: (error: LLMError) => void;
+}
+
+export const SOCKET_PATH = '/ws';
+
+const PING_MS = 25_000;
+const PONG_MS = 10_000;
+const CLOSE_GOING_AWAY = 1001;
+/** How long a client may take to answer a close. */
+const CLOSE_MS = 500;
+/** Above it a client's frames wait in the kernel. */
+const MAX_ADMITTING = 32;
+/** The socket library's own limit lies above ours, so that the client can be told which it has passed. */
+const LIBRARY_LIMIT = { factor: 4, atLeast: 1024 * 1024 };
+
+/** The WebSocket wire at `/ws`. */
+export const registerSocketTransport = async (app: FastifyInstance, options: SocketTransportOptions): Promise<void> => {
+  await app.register(websocket, {
+    options: toServerOptions(options),
+    preClose: async () => closeAll(app.websocketServer.clients),
+  });
+  app.get(SOCKET_PATH, { websocket: true, config: { isSocket: true } }, (socket, request) =>
+    serve(socket, request, options),
+  );
+};
+
+// ws 8.23 knows more options than its types do: a value in a constant passes where a literal would not.
+const toServerOptions = ({ maxPayloadBytes }: SocketTransportOptions) => {
+  const known = {
+    maxPayload: Math.max(maxPayloadBytes * LIBRARY_LIMIT.factor, LIBRARY_LIMIT.atLeast),
+    perMessageDeflate: false, // 21 times the memory per socket
+    handleProtocols: selectSubprotocol,
+  };
+  return { ...known, closeTimeout: CLOSE_MS, maxFragments: 64, maxBufferedChunks: 1024 };
+};
+
+// Listeners are attached before anything is waited for: the first frame may be here already.
+const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransportOptions): void => {
+  const { chat, clock, deadlines, maxPayloadBytes, toOwner, onError } = options;
+  const sender = new SocketSender(socket, request.raw.socket, deadlines);
+  const session = new SocketSession({ chat, clock, sender, owner: toOwner(request), maxPayloadBytes, onError });
+  const heartbeat = startHeartbeat(socket, deadlines);
+  socket.on('message', (data, isBinary) => {
+    const handled = session.onFrame(toBuffer(data), isBinary);
+    if (session.admitting < MAX_ADMITTING) return;
+    socket.pause();
+    void handled.finally(() => socket.resume());
+  });
+  socket.on('error', () => socket.terminate()); // broken frames; the close event follows
+  socket.on('close', () => {
+    heartbeat[Symbol.dispose]();
+    session.close();
+  });
+};
+
+const toBuffer = (data: Buffer | ArrayBuffer | Buffer[]): Buffer => {
+  if (Array.isArray(data)) return Buffer.concat(data);
+  return Buffer.isBuffer(data) ? data : Buffer.from(data);
+};
+
+/** Pings, and ends a socket whose other side is gone without a word. */
+const startHeartbeat = (socket: WebSocket, deadlines: Deadlines): Disposable => {
+  let deadline = deadlines.start(PING_MS, ping);
+  function ping(): void {
+    socket.ping();
+    deadline = deadlines.start(PONG_MS, () => socket.terminate());
+  }
+  socket.on('pong', () => {
+    deadline[Symbol.dispose]();
+    deadline = deadlines.start(PING_MS, ping);
+  });
+  return { [Symbol.dispose]: () => deadline[Symbol.dispose]() };
+};
+
+const closeAll = async (clients: ReadonlySet<WebSocket>): Promise<void> => {
+  const closed = [...clients].map(
+    (client) =>
+      new Promise<void>((resolve) => {
+        client.once('close', () => resolve());
+        client.close(CLOSE_GOING_AWAY, 'the service is stopping');
+      }),
+  );
+  await Promise.all(closed);
+};

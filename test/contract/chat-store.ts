@@ -1,0 +1,29 @@
+import { describe, expect, it } from 'vitest';
+import { describeBegin } from './chat-store/begin.ts';
+import { describeConversations } from './chat-store/conversations.ts';
+import { describeEnding } from './chat-store/ending.ts';
+import type { OpenHarness } from './chat-store/fixtures.ts';
+import { describeLog } from './chat-store/log.ts';
+import { describeModel } from './chat-store/model.ts';
+import { describeRetention } from './chat-store/retention.ts';
+import { describeTexts } from './chat-store/texts.ts';
+
+export type { OpenHarness, StoreHarness } from './chat-store/fixtures.ts';
+
+/** What every chat store does. `open` gives an empty one each time. */
+export const describeChatStore = (name: string, open: OpenHarness): void => {
+  describe(`ChatStore, ${name}`, () => {
+    it('answers a ping', async () => {
+      await using harness = await open();
+      await expect(harness.store.ping()).resolves.toBeUndefined();
+    });
+
+    describeConversations(open);
+    describeBegin(open);
+    describeLog(open);
+    describeEnding(open);
+    describeTexts(open);
+    describeRetention(open);
+    describeModel(open);
+  });
+};

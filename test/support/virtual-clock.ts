@@ -1,0 +1,91 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../../src/clock.ts';
+
+const START_MS = Date.UTC(2026, 0, 1);
+
+/** How many turns of the loop what a timer set off may take (a few writes, one after the other) before time goes on. */
+const TURNS_TO_SETTLE = 10;
+
+interface Timer {
+  dueMs: number;
+  /** Of a timer that fires again and again. */
+  readonly everyMs?: number;
+  readonly fire: () => void;
+}
+
+/** A clock that stands still until a test moves it. It begins at 2026-01-01T00:00:00.000Z. */
+export class VirtualClock implements Clock {
+  readonly #timers = new Set<Timer>();
+  #now = START_MS;
+
+  now(): number {
+    return this.#now;
+  }
+
+  async sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const timer: Timer = { dueMs: this.#now + ms, fire: resolve };
+    const onAbort = (): void => reject(signal?.reason);
+    signal?.addEventListener('abort', onAbort);
+    this.#timers.add(timer);
+    try {
+      await promise;
+    } finally {
+      this.#timers.delete(timer);
+      signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  every(ms: number, callback: () => void): Disposable {
+    const timer: Timer = { dueMs: this.#now + ms, everyMs: ms, fire: callback };
+    this.#timers.add(timer);
+    return { [Symbol.dispose]: () => void this.#timers.delete(timer) };
+  }
+
+  afterTurn(callback: () => void): void {
+    setImmediate(callback);
+  }
+
+  /** Moves time on. What falls due fires at its own instant, in order, and what it sets off settles in between. */
+  async advance(ms: number): Promise<void> {
+    await this.settle();
+    const endMs = this.#now + ms;
+    for (let timer = this.#nextDue(endMs); timer; timer = this.#nextDue(endMs)) {
+      this.#now = timer.dueMs;
+      this.#fire(timer);
+      await this.settle();
+    }
+    this.#now = endMs;
+  }
+
+  /** Moves time on at once, as on a machine that slept: what fell due meanwhile fires once, at the end. */
+  async jump(ms: number): Promise<void> {
+    this.#now += ms;
+    await this.settle();
+    for (let timer = this.#nextDue(this.#now); timer; timer = this.#nextDue(this.#now)) {
+      if (timer.everyMs !== undefined) timer.dueMs = this.#now;
+      this.#fire(timer);
+      await this.settle();
+    }
+  }
+
+  /** Lets what is under way go as far as it can without time. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < TURNS_TO_SETTLE; turn++) await nextTurn();
+  }
+
+  #nextDue(untilMs: number): Timer | undefined {
+    let next: Timer | undefined;
+    for (const timer of this.#timers) {
+      if (timer.dueMs <= untilMs && (!next || timer.dueMs < next.dueMs)) next = timer;
+    }
+    return next;
+  }
+
+  #fire(timer: Timer): void {
+    if (timer.everyMs === undefined) this.#timers.delete(timer);
+    else timer.dueMs += timer.everyMs;
+    timer.fire();
+  }
+}
