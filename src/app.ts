@@ -47,6 +47,9 @@ const CONTENT_SECURITY_POLICY = {
   },
 };
 
+// pino's own type would go into every signature behind it.
+const asBaseLogger = (log: FastifyBaseLogger): FastifyBaseLogger => log;
+
 /** Builds every part and joins them; `server.listen` opens the doors, `server.close` closes all that was opened. */
 export const buildApp = async (config: Config, given: Partial<Surroundings> = {}): Promise<App> => {
   const { clock = systemClock, ids = systemIds, log = createLog({ level: config.logLevel, pretty: false }) } = given;
@@ -54,7 +57,7 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
   const chat = await openChatService(config, { clock, ids, log, deadlines });
   const onError = (error: LLMError): void => log.error({ err: error }, 'unexpected error');
   const server = Fastify({
-    loggerInstance: log as FastifyBaseLogger, // pino's own type would go into every signature
+    loggerInstance: asBaseLogger(log),
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
     bodyLimit: config.maxPayloadBytes,
     connectionTimeout: 0, // a stream may be silent for long; the request itself has its own limits

@@ -1,7 +1,6 @@
 import { MAKE_KEY_COMMAND } from './auth/api-key.ts';
 import { isLoopback } from './auth/authority.ts';
 import { SETTING_NAMES, isSettingName } from './config-settings.ts';
-import { estimateTextTokens } from './conversation/tokens.ts';
 import type { Environment } from './config-settings.ts';
 
 /** What no single setting can tell: names that are wrong, and settings that do not fit together. */
@@ -58,7 +57,7 @@ const editDistance = (from: string, to: string): number => {
 
 /** One line for each pair that does not fit. What is missing was wrong by itself and is not judged again. */
 export const findConflicts = (values: Partial<Environment>): readonly string[] =>
-  [accessConflict, anonymousConflict, clockConflict, windowConflict].flatMap((check) => check(values) ?? []);
+  [accessConflict, anonymousConflict].flatMap((check) => check(values) ?? []);
 
 type Check = (values: Partial<Environment>) => string | undefined;
 
@@ -74,15 +73,3 @@ const anonymousConflict: Check = ({ API_KEYS, ALLOW_ANONYMOUS }) =>
   ALLOW_ANONYMOUS && API_KEYS?.length
     ? 'ALLOW_ANONYMOUS=true contradicts API_KEYS, which make every caller send a key: remove one of them.'
     : undefined;
-
-const clockConflict: Check = ({ LLM_TIMEOUT, LLM_TURN_TIMEOUT }) =>
-  LLM_TIMEOUT !== undefined && LLM_TURN_TIMEOUT !== undefined && LLM_TIMEOUT > LLM_TURN_TIMEOUT
-    ? `LLM_TIMEOUT (${LLM_TIMEOUT / 1000} s) must be at most LLM_TURN_TIMEOUT (${LLM_TURN_TIMEOUT / 1000} s): a silence cannot last longer than the whole reply.`
-    : undefined;
-
-const windowConflict: Check = ({ LLM_MAX_TOKENS, LLM_CONTEXT_WINDOW, LLM_SYSTEM_PROMPT }) => {
-  if (LLM_MAX_TOKENS === undefined || LLM_CONTEXT_WINDOW === undefined) return undefined;
-  const promptTokens = estimateTextTokens(LLM_SYSTEM_PROMPT ?? '');
-  if (LLM_MAX_TOKENS + promptTokens < LLM_CONTEXT_WINDOW) return undefined;
-  return `LLM_CONTEXT_WINDOW (${LLM_CONTEXT_WINDOW}) has no room for a question: LLM_MAX_TOKENS takes ${LLM_MAX_TOKENS} and LLM_SYSTEM_PROMPT about ${promptTokens} tokens; lower these or raise it.`;
-};

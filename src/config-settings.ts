@@ -109,7 +109,7 @@ export const Environment = z.object({
   }),
   LLM_TURN_TIMEOUT: setting(clock, '600', {
     group: 'Models',
-    about: 'Longest time a whole reply may take, retries included. At least LLM_TIMEOUT.',
+    about: 'Longest time a whole reply may take, retries included.',
     unit: 'seconds',
   }),
   LLM_MAX_RETRIES: setting(count({ least: 0, most: 20 }), '3', {
@@ -118,7 +118,7 @@ export const Environment = z.object({
   }),
   LLM_MAX_TOKENS: setting(count({ least: 1, most: 1_000_000 }), '2048', {
     group: 'Models',
-    about: 'Most that a caller may ask for as max_tokens. The system prompt and this must fit into LLM_CONTEXT_WINDOW.',
+    about: 'Most that a caller may ask for as max_tokens.',
     unit: 'tokens',
   }),
   LLM_MAX_TURNS: setting(count({ least: 1, most: 10_000 }), '10', {

@@ -124,8 +124,6 @@ export const ollamaUrl = value((text, refuse) => {
   const url = URL.parse(text);
   if (url === null || !/^https?:\/\//i.test(text))
     refuse(`must be a URL that begins with http:// or https://, such as http://localhost:11434, not ${quote(text)}`);
-  else if (url.username !== '' || url.password !== '')
-    refuse('must not hold a user name or a password: this version cannot send them to Ollama');
   else if (/[?#]/.test(text)) refuse('must be a URL without a query ("?") and a fragment ("#")');
   return url?.href.replace(/\/+$/, '') ?? text;
 });

@@ -7,7 +7,7 @@ import { Environment, SETTING_NAMES } from './config-settings.ts';
 /** Names and texts as the process has them. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
-/** The settings, checked. Times are in milliseconds. It holds no secret: of a key only the digest, in a private field. */
+/** The settings, checked. Times are in milliseconds. Of a key it holds only the digest, in a private field. */
 export type Config = Readonly<ReturnType<typeof toConfig>>;
 
 /** The settings cannot be used. `problems` has one line for each mistake, none of which shows a secret. */
@@ -72,7 +72,7 @@ const toConfig = (values: Environment) => ({
   logLevel: values.LOG_LEVEL,
   maxPayloadBytes: values.MAX_PAYLOAD_BYTES,
 
-  /** Without a slash at its end. */
+  /** Without a slash at its end. May hold `user:password@`: not to be printed. */
   ollamaBaseUrl: values.OLLAMA_BASE_URL,
   /** What answers when a caller names no model. */
   model: values.LLM_MODEL,

@@ -10,7 +10,7 @@ import type { TokenCalibration } from '../conversation/token-calibration.ts';
 import { checkFormat } from '../providers/with-format.ts';
 import type { Replies } from '../replies/replies.ts';
 import type { Begin, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
-import { checkChatRequest, toFingerprint, type ChatRequest } from './chat-request.ts';
+import { checkChatRequest, toFingerprint, type ChatRequest, type CheckedRequest } from './chat-request.ts';
 import type { ChosenModel, ModelDirectory } from './model-directory.ts';
 import { checkCapabilities, Prompt, type PromptPolicy } from './prompt.ts';
 import type { Accepted } from './results.ts';
@@ -56,9 +56,9 @@ export class Admission {
   /** @throws LLMError when the request is refused: then nothing of it is stored */
   async admit(request: ChatRequest): Promise<Accepted> {
     const arrivedAt = this.#parts.clock.now();
-    checkChatRequest(request, { maxTokens: this.#parts.maxTokens });
+    const checked = checkChatRequest(request, { maxTokens: this.#parts.maxTokens });
     if (request.format !== undefined) checkFormat(request.format);
-    const named = { ...request, requestId: request.requestId ?? this.#parts.ids.newId() };
+    const named = { ...checked, requestId: request.requestId ?? this.#parts.ids.newId() };
     for (let opening = 0; opening < MAX_OPENINGS; opening++) {
       const opened = await this.#parts.store.open(named, named.requestId);
       const accepted = (await this.#repeat(named, opened)) ?? (await this.#begin(named, opened, arrivedAt));
@@ -152,7 +152,7 @@ export class Admission {
   }
 }
 
-type Named = ChatRequest & { readonly requestId: string };
+type Named = CheckedRequest & { readonly requestId: string };
 
 const conflict = (requestId: string): RequestConflictError =>
   new RequestConflictError(

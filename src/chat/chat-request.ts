@@ -6,8 +6,8 @@ import type { Format, SamplingOptions, Think } from '../providers/provider.ts';
 /** Who asks, where nobody had to say who they are. */
 export const ANONYMOUS = 'anonymous';
 
-export const DEFAULT_MAX_TOKENS = 500;
-export const DEFAULT_TEMPERATURE = 0.7;
+const DEFAULT_MAX_TOKENS = 500;
+const DEFAULT_TEMPERATURE = 0.7;
 
 /** How a reply is wanted; what is absent takes its default. */
 export interface GenerateOptions extends SamplingOptions {
@@ -39,7 +39,8 @@ export interface ChatRequest {
   readonly metadata?: Metadata;
   readonly model?: string;
   readonly systemPrompt?: string;
-  readonly maxTokens: number;
+  /** Tokens; absent is the default. */
+  readonly maxTokens?: number;
   readonly sampling: SamplingOptions;
   readonly think?: Think;
   readonly format?: Format;
@@ -73,25 +74,29 @@ export const toChatRequest = (
   ...(systemPrompt !== undefined && { systemPrompt }),
   ...(think !== undefined && { think }),
   ...(format !== undefined && { format }),
-  maxTokens: maxTokens ?? DEFAULT_MAX_TOKENS,
+  ...(maxTokens !== undefined && { maxTokens }),
   sampling: { ...sampling, temperature: sampling.temperature ?? DEFAULT_TEMPERATURE },
   images: images ?? [],
   ifBusy: ifBusy ?? 'reject',
 });
 
+/** A request whose every default is in place, the service's own bound included. */
+export type CheckedRequest = ChatRequest & { readonly maxTokens: number };
+
 /**
  * Checks what no wire has checked: the bound of this service, and what a caller of the library may get wrong.
  * @throws InvalidRequestError naming the value and its range
  */
-export const checkChatRequest = (request: ChatRequest, limits: { readonly maxTokens: number }): void => {
-  const { conversationId, content, maxTokens, sampling } = request;
+export const checkChatRequest = (request: ChatRequest, limits: { readonly maxTokens: number }): CheckedRequest => {
+  const { conversationId, content, maxTokens = Math.min(DEFAULT_MAX_TOKENS, limits.maxTokens), sampling } = request;
   if (conversationId === '') throw new InvalidRequestError('conversation_id must not be empty.');
   if (content === '') throw new InvalidRequestError('The message must not be empty.');
   if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > limits.maxTokens) {
-    throw new InvalidRequestError(`max_tokens must be a whole number from 1 to ${limits.maxTokens}.`);
+    throw new InvalidRequestError(`max_tokens must be a whole number from 1 to ${limits.maxTokens} (LLM_MAX_TOKENS).`);
   }
   const temperature = sampling.temperature ?? DEFAULT_TEMPERATURE;
   if (!(temperature >= 0 && temperature <= 2)) throw new InvalidRequestError('temperature must be from 0 to 2.');
+  return { ...request, maxTokens };
 };
 
 /** A digest of everything that makes a request what it is: a repeat must be the same in all of it. */

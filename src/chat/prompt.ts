@@ -6,7 +6,7 @@ import { fitWindow, type Window } from '../conversation/window.ts';
 import type { PromptMessage, ProviderRequest, Think } from '../providers/provider.ts';
 import type { ReplySource, SourcePart } from '../replies/reply-writer.ts';
 import type { Cut, Opened } from '../stores/chat-store.ts';
-import type { ChatRequest } from './chat-request.ts';
+import type { ChatRequest, CheckedRequest } from './chat-request.ts';
 import type { ChosenModel } from './model-directory.ts';
 
 export interface PromptPolicy {
@@ -17,7 +17,7 @@ export interface PromptPolicy {
 }
 
 export interface PromptInput {
-  readonly request: ChatRequest;
+  readonly request: CheckedRequest;
   readonly opened: Opened;
   readonly model: ChosenModel;
   readonly policy: PromptPolicy;

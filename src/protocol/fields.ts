@@ -56,7 +56,7 @@ export type Timings = z.infer<typeof Timings>;
 
 /** How the model chooses its words: over REST flat in the body, over the socket in `options`. */
 export const generationOptions = {
-  max_tokens: z.int().min(1).default(500).describe('Tokens of the answer, at most LLM_MAX_TOKENS.'),
+  max_tokens: z.int().min(1).optional().describe('Tokens of the answer; 500 by default, at most LLM_MAX_TOKENS.'),
   temperature: z.number().min(0).max(2).default(0.7).describe('0 is the most predictable.'),
   top_p: z.number().min(0).max(1).optional(),
   top_k: z.int().min(0).optional(),

@@ -29,6 +29,7 @@ export class ElizaProvider implements Provider {
   }
 
   async *stream(request: ProviderRequest, signal: AbortSignal): AsyncGenerator<readonly Part[], void> {
+    signal.throwIfAborted();
     const words = this.#answer(request).split(/(?<=\s)/);
     for (const word of words.slice(0, request.maxTokens)) {
       await untilAborted(this.#options.clock.sleep(WORD_MS, signal), signal);

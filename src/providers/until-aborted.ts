@@ -3,12 +3,12 @@
  * @throws the signal's reason when it aborts first, and then nothing else
  */
 export const untilAborted = async <T>(work: Promise<T>, signal: AbortSignal): Promise<T> => {
-  signal.throwIfAborted();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
   const onAbort = (): void => reject(signal.reason);
+  if (signal.aborted) onAbort();
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    return await Promise.race([work, aborted]);
+    return await Promise.race([aborted, work]); // either's rejection is heard, also when the other came first
   } catch (error) {
     signal.throwIfAborted(); // work that heard of the abort too may have rejected with words of its own
     throw error;

@@ -28,6 +28,9 @@ const inPieces = (bytes: Buffer, size: number): readonly Buffer[] =>
     bytes.subarray(index * size, (index + 1) * size),
   );
 
+/** A line of so many bytes, without its newline. */
+const lineOf = (bytes: number): Buffer => Buffer.from(`${JSON.stringify({ a: 'x'.repeat(bytes - 8) })}\n`);
+
 describe('LineReader', () => {
   it('reads a recorded stream that is cut in two at any byte', () => {
     const bytes = Buffer.from(recorded);
@@ -70,10 +73,9 @@ describe('LineReader', () => {
   });
 
   it('reads a line of 1 MiB and refuses a longer one', () => {
-    const line = (bytes: number): Buffer => Buffer.from(`${JSON.stringify({ a: 'x'.repeat(bytes - 8) })}\n`);
-    expect(readAll([line(MIB)])).toHaveLength(1);
-    expect(() => readAll([line(MIB + 1)])).toThrow('1 MiB');
-    expect(() => readAll([line(2 * MIB).subarray(0, MIB + 1)])).toThrow('1 MiB');
+    expect(readAll([lineOf(MIB)])).toHaveLength(1);
+    expect(() => readAll([lineOf(MIB + 1)])).toThrow('1 MiB');
+    expect(() => readAll([lineOf(2 * MIB).subarray(0, MIB + 1)])).toThrow('1 MiB');
   });
 
   it('keeps no more than 8 MiB for a line of 2 MiB that comes byte by byte', () => {

@@ -14,6 +14,10 @@ const fromRecording = (name: string): LLMError => {
 
 const fromText = (status: number, text: string): LLMError => toRefusalError(new OllamaRefusal(status, text), asked);
 
+/** As undici's `fetch` wraps what went wrong. */
+const failure = (code: string): Error =>
+  new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code }) });
+
 describe('what Ollama refused', () => {
   it.each([
     ['model-missing', 'model_not_found'],
@@ -106,9 +110,6 @@ describe('what Ollama refused', () => {
 });
 
 describe('a connection that fails', () => {
-  const failure = (code: string): Error =>
-    new TypeError('fetch failed', { cause: Object.assign(new Error('x'), { code }) });
-
   it.each(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])(
     'with %s means that nobody is there, and says how to start Ollama',
     (code) => {

@@ -151,7 +151,7 @@ describe('loading a model', () => {
     const heard = rig.ask();
     await gate.reached;
     await rig.provider[Symbol.asyncDispose]();
-    expect((await heard).error).toBeDefined();
+    expect((await heard).error).toMatchObject({ code: 'backend_unavailable' });
     await rig.ollama.ledger.until(({ abortedLoads }) => abortedLoads === 1);
   });
 });
@@ -272,6 +272,9 @@ describe('the silence of a model', () => {
     const heard = rig.ask();
     await gate.reached;
     await clock.advance(331_000);
-    expect((await heard).error).toMatchObject({ code: 'backend_timeout' });
+    expect((await heard).error).toMatchObject({
+      code: 'backend_timeout',
+      message: expect.stringMatching(/300 s.*LLM_LOAD_TIMEOUT/),
+    });
   });
 });

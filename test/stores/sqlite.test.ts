@@ -9,7 +9,7 @@ import { openSqliteStore } from '../../src/stores/sqlite/open-sqlite-store.ts';
 import { loadSchemaVersion, SCHEMA_VERSION } from '../../src/stores/sqlite/schema.ts';
 import { SqliteChatStore } from '../../src/stores/sqlite/sqlite-chat-store.ts';
 import { systemIds } from '../../src/system.ts';
-import { describeChatStore, type StoreHarness } from '../contract/chat-store.ts';
+import { describeChatStore } from '../contract/chat-store.ts';
 import {
   addTurn,
   beginReply,
@@ -17,6 +17,7 @@ import {
   newName,
   readAll,
   type RunningReply,
+  type StoreUnderTest,
   toAppend,
   toBegin,
   toClosing,
@@ -287,7 +288,7 @@ describe('what has expired', () => {
   });
 });
 
-interface DatabaseHarness extends StoreHarness {
+interface DatabaseHarness extends StoreUnderTest, AsyncDisposable {
   readonly store: SqliteChatStore;
   readonly database: DatabaseSync;
 }
@@ -306,10 +307,7 @@ const openInDatabase = (options: DatabaseHarnessOptions = {}): DatabaseHarness =
     store,
     database,
     instance: 'first',
-    retention: DEFAULT_RETENTION,
     now: () => clock.now(),
-    advance: (ms) => clock.sleep(ms),
-    replaceInstance: () => Promise.reject(new Error('A database in memory has one process.')),
     [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
   };
 };

@@ -39,7 +39,7 @@ export class ChatAnswer {
    */
   take(line: Line, parts: Part[]): void {
     const { error, message } = line;
-    if (error !== undefined) throw toRefusalError(new OllamaRefusal(200, toText(error)), this.#asked);
+    if (error !== undefined && error !== null) throw toRefusalError(new OllamaRefusal(200, toText(error)), this.#asked);
     if (message !== undefined) this.#takeMessage(message, parts);
     if (this.#end !== 'running') return;
     if (typeof line['done_reason'] === 'string' && line['done_reason'] !== '') this.#lastWord = line;

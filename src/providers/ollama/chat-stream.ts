@@ -31,7 +31,7 @@ export async function* streamChat(options: ChatStreamOptions): AsyncGenerator<re
   const answer = new ChatAnswer(asked, options.onToolCall);
   const lines = new LineReader();
   const connection = new ChatConnection(options);
-  using silence = new SilenceClock({ ...options, onSilence: () => connection.abort(tooSilent(options)) });
+  using silence = new SilenceClock({ ...options, onSilence: (ms) => connection.abort(tooSilent(ms, options)) });
   try {
     while (answer.end === 'running') {
       silence.listen();
@@ -81,5 +81,7 @@ const take = (read: (parts: Part[]) => void): Taken => {
   }
 };
 
-const tooSilent = ({ silenceMs }: ChatStreamOptions): BackendTimeoutError =>
-  new BackendTimeoutError(`The model was silent for ${silenceMs / 1000} s. Ask again, or raise LLM_TIMEOUT.`);
+const tooSilent = (ms: number, { silenceMs }: ChatStreamOptions): BackendTimeoutError => {
+  const setting = ms > silenceMs ? 'LLM_LOAD_TIMEOUT' : 'LLM_TIMEOUT';
+  return new BackendTimeoutError(`The model was silent for ${ms / 1000} s. Ask again, or raise ${setting}.`);
+};

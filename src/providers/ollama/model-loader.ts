@@ -1,6 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import type { Deadlines } from '../../deadlines.ts';
-import { BackendTimeoutError } from '../../errors.ts';
+import { BackendTimeoutError, BackendUnavailableError } from '../../errors.ts';
 import { toLoadOptions } from './chat-body.ts';
 import type { KeepAlive } from './chat-body.ts';
 import { isObject } from './line-reader.ts';
@@ -29,6 +29,9 @@ export interface Load {
  * too. `absent`: not shown, or shown with another window. `unknown`: Ollama does not say.
  */
 export type Readiness = 'ready' | 'unsure' | 'absent' | 'unknown';
+
+/** A host that takes longer to say what is loaded does not say it. */
+const LOOK_MS = 5_000;
 
 /** What may take minutes once and then nothing: getting a model into memory, with our options. */
 export class ModelLoader implements Disposable {
@@ -80,13 +83,17 @@ export class ModelLoader implements Disposable {
     this.#ready.delete(toKey(model));
   }
 
-  /** The names of the models in memory. @throws LLMError */
-  async running(): Promise<readonly string[]> {
-    return (await this.#askRunning()).map(({ name }) => name);
+  /** The names of the models in memory; none where the host does not say in time. It never throws. */
+  async running(limitMs: number): Promise<readonly string[]> {
+    try {
+      return (await this.#askRunning(limitMs)).map(({ name }) => name);
+    } catch {
+      return []; // it tells people what is fast; who needs to know asks for the model itself
+    }
   }
 
   [Symbol.dispose](): void {
-    this.#stop.abort();
+    this.#stop.abort(new BackendUnavailableError('The service is stopping. Ask again in a moment.'));
   }
 
   async #load(model: OllamaModel): Promise<void> {
@@ -103,7 +110,7 @@ export class ModelLoader implements Disposable {
 
   async #isShown(model: OllamaModel): Promise<boolean | undefined> {
     try {
-      const running = await this.#askRunning();
+      const running = await this.#askRunning(LOOK_MS);
       return running.some(
         ({ name, contextWindow }) =>
           isSameModel(name, model.name) && (contextWindow === undefined || contextWindow === model.contextWindow),
@@ -113,8 +120,8 @@ export class ModelLoader implements Disposable {
     }
   }
 
-  async #askRunning(): Promise<readonly Running[]> {
-    return this.#options.host.ask(async (client) => parseRunning(await client.ps()));
+  #askRunning(limitMs: number): Promise<readonly Running[]> {
+    return this.#options.host.ask(async (client) => parseRunning(await client.ps()), { limitMs });
   }
 }
 

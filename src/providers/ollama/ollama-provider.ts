@@ -36,6 +36,8 @@ export interface OllamaLog {
 const CONNECT_TIMEOUT_MS = 2_000;
 /** A model that Ollama shows and that answers within this time was loaded: no word about loading. */
 const LOADED_MS = 500;
+/** What is shown beside a model is not worth a longer wait. */
+const GLANCE_MS = 500;
 
 export const createOllamaProvider = (options: OllamaOptions): OllamaProvider => new OllamaProvider(options);
 
@@ -59,6 +61,7 @@ export class OllamaProvider implements Provider, AsyncDisposable {
   }
 
   async *stream(request: ProviderRequest, signal: AbortSignal): AsyncGenerator<readonly Part[], void> {
+    signal.throwIfAborted();
     const known = await untilAborted(this.#catalog.recall(request.model), signal);
     const model = { ...known, contextWindow: Math.min(request.contextWindow, known.trainedLength) };
     try {
@@ -75,13 +78,13 @@ export class OllamaProvider implements Provider, AsyncDisposable {
   }
 
   async findModel(name: string): Promise<ModelInfo> {
-    const [model, running] = await Promise.all([this.#catalog.find(name), this.#running()]);
+    const [model, running] = await Promise.all([this.#catalog.find(name), this.#loader.running(GLANCE_MS)]);
     return this.#toInfo(model, running);
   }
 
   async listModels(): Promise<readonly ModelInfo[]> {
     try {
-      const [models, running] = await Promise.all([this.#catalog.list(), this.#running()]);
+      const [models, running] = await Promise.all([this.#catalog.list(), this.#loader.running(GLANCE_MS)]);
       return models.map((model) => this.#toInfo(model, running));
     } catch (error) {
       this.#options.log?.warn({ host: this.#host.address, err: error }, 'the models of a host are not known');
@@ -134,11 +137,6 @@ export class OllamaProvider implements Provider, AsyncDisposable {
       isLoading: async () => ['absent', 'unknown'].includes(await this.#loader.look(model)),
       onToolCall: () => log?.warn({ model: model.name }, 'a model called a tool that nobody had offered'),
     });
-  }
-
-  /** Names of what is in memory; nothing where the host does not say. */
-  async #running(): Promise<readonly string[]> {
-    return this.#loader.running().catch(() => []);
   }
 
   #toInfo({ name, contextWindow, capabilities }: OllamaModel, running: readonly string[]): ModelInfo {

@@ -9,7 +9,8 @@ export interface SilenceClockOptions {
   readonly loadTimeoutMs: number;
   /** Asked once, when the first line is late: whether that is because the model is being loaded after all. */
   readonly isLoading: () => Promise<boolean>;
-  readonly onSilence: () => void;
+  /** Called once, with the limit that was passed. */
+  readonly onSilence: (limitMs: number) => void;
 }
 
 /** Measures how long a backend says nothing, only while somebody listens: a slow reader is not its fault. */
@@ -54,11 +55,11 @@ export class SilenceClock implements Disposable {
   }
 
   async #onPassed(): Promise<void> {
-    if (this.#hasHeard || this.#hasAsked) return this.#options.onSilence();
+    if (this.#hasHeard || this.#hasAsked) return this.#options.onSilence(this.#limitMs);
     this.#hasAsked = true;
     const isLoading = await this.#options.isLoading();
     if (this.#hasHeard || this.#isDisposed) return;
-    if (!isLoading) return this.#options.onSilence();
+    if (!isLoading) return this.#options.onSilence(this.#limitMs);
     this.#limitMs = this.#options.loadTimeoutMs;
     this.#deadline = this.#start();
   }

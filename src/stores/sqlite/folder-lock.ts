@@ -29,11 +29,11 @@ export const lockFolder = ({ dataDir, pid, now }: FolderLockOptions): Disposable
   const lock = new DatabaseSync(join(dataDir, 'lock.sqlite'), { timeout: 0 });
   try {
     lock.exec('BEGIN EXCLUSIVE');
+    writeFileSync(holderPath, JSON.stringify({ pid, since: toTimestamp(now) } satisfies Holder));
   } catch (cause) {
     lock.close();
     throw isBusy(cause) ? toHeldError(dataDir, loadHolder(holderPath), cause) : cause;
   }
-  writeFileSync(holderPath, JSON.stringify({ pid, since: toTimestamp(now) } satisfies Holder));
   return {
     [Symbol.dispose]: () => {
       // In this order: the file is taken away before another process can have written its own.

@@ -22,7 +22,8 @@ export const openSqliteStore = async ({ dataDir, ...options }: OpenSqliteStoreOp
   const folder = resolve(dataDir);
   await makeFolder(folder);
   using opened = new DisposableStack();
-  const lock = opened.use(lockFolder({ dataDir: folder, pid: process.pid, now: options.clock.now() }));
+  const holder = { dataDir: folder, pid: process.pid, now: options.clock.now() };
+  const lock = opened.use(withStorageErrors(() => lockFolder(holder)));
   const database = opened.use(openDatabase(join(folder, 'chat.sqlite')));
   const store = new SqliteChatStore({ ...options, database, lock });
   opened.move(); // from here on, they are the store's

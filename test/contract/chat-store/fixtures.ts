@@ -30,6 +30,9 @@ export interface StoreHarness extends AsyncDisposable {
   replaceInstance(): Promise<ChatStore>;
 }
 
+/** What it takes to begin replies. */
+export type StoreUnderTest = Pick<StoreHarness, 'store' | 'instance' | 'now'>;
+
 export type OpenHarness = () => Promise<StoreHarness>;
 
 export const key: ConversationKey = { owner: 'ada', conversationId: 'kitchen' };
@@ -52,7 +55,7 @@ export const failed: ReplyOutcome = {
 };
 
 /** A request to begin the first reply of `key`, with ids of its own. */
-export const toBegin = (harness: StoreHarness, changes: Partial<Begin> = {}): Begin => ({
+export const toBegin = (harness: StoreUnderTest, changes: Partial<Begin> = {}): Begin => ({
   ...key,
   requestId: newName('request'),
   fingerprint: 'body',
@@ -71,7 +74,7 @@ export interface RunningReply extends Lease {
 }
 
 /** Begins a reply at whatever version the conversation has. */
-export const beginReply = async (harness: StoreHarness, changes: Partial<Begin> = {}): Promise<RunningReply> => {
+export const beginReply = async (harness: StoreUnderTest, changes: Partial<Begin> = {}): Promise<RunningReply> => {
   const request = toBegin(harness, changes);
   const { conversation } = await harness.store.open(request, request.requestId);
   const begin = { ...request, expectedVersion: conversation?.version ?? 0, ...changes };
@@ -138,7 +141,7 @@ export const toClosing = (lease: { readonly messageId: string }, outcome = cance
 
 /** A whole turn: begun, and ended with `content`. */
 export const addTurn = async (
-  harness: StoreHarness,
+  harness: StoreUnderTest,
   content: string,
   { outcome = done, ...changes }: Partial<Begin> & { readonly outcome?: ReplyOutcome } = {},
 ): Promise<RunningReply> => {
