@@ -71,17 +71,19 @@ export class Prompt {
   #refit(): boolean {
     const { calibration, model } = this.#input;
     const before = this.#window;
+    if (before.keptTurns === 0) return false;
     calibration.learnOverflow(model.name, before.rawTokens, model.info.contextWindow);
     try {
-      this.#window = this.#fit();
+      // One turn less than there were is a reason to cut, whatever the estimate says.
+      this.#window = this.#fit(before.keptTurns);
+      return true;
     } catch {
       return false; // the backend's own refusal says the same
     }
-    return this.#window.rawTokens < before.rawTokens;
   }
 
-  #fit(): Window {
-    const { request, opened, model, policy, calibration } = this.#input;
+  #fit(maxTurns = this.#input.policy.maxTurns): Window {
+    const { request, opened, model, calibration } = this.#input;
     const window = fitWindow({
       systemPrompt: this.#systemPrompt,
       messages: opened.window,
@@ -89,7 +91,7 @@ export class Prompt {
       cut: opened.conversation?.cut ?? NO_CUT,
       contextWindow: model.info.contextWindow,
       maxTokens: request.maxTokens,
-      maxTurns: policy.maxTurns,
+      maxTurns,
       correction: calibration.correction(model.name),
     });
     if (window.type === 'fits') return window;
