@@ -86,17 +86,19 @@ export class Admission {
       throw new DrainingError('The service is stopping. Ask again in a moment.', { retryAfterMs: 5000 });
     const { conversation } = opened;
     checkSystemPrompt(request, conversation);
-    if (conversation?.activeReply !== undefined) return this.#meet(request, conversation.activeReply);
+    const active = conversation?.activeReply;
+    if (active !== undefined && request.ifBusy === 'reject') throw busy(active);
     const model = await this.#parts.models.choose(request.model, conversation);
     checkCapabilities(request, model);
     const { policy, calibration, store } = this.#parts;
     const prompt = new Prompt({ request, opened, model, policy, calibration });
+    if (active !== undefined) return this.#interrupt(active); // only now: what is refused ends nobody's reply
     const begin = this.#toBegin(request, conversation, model, prompt);
     const answer = await store.begin(begin);
     if (answer.type === 'begun') return this.#start(begin, answer.token, prompt, arrivedAt);
     if (answer.type === 'exists') return this.#attach(answer.messageId);
     if (answer.type === 'conflict') throw conflict(request.requestId);
-    return answer.type === 'busy' ? this.#meet(request, answer.messageId) : undefined;
+    return undefined; // busy or stale: what has happened since is met when the conversation is opened again
   }
 
   #start(begin: Begin, token: string, prompt: Prompt, arrivedAt: number): Accepted {
@@ -111,14 +113,8 @@ export class Admission {
     return { reply, duplicate: false };
   }
 
-  /** Another reply runs: refuses, or ends it and looks again. */
-  async #meet({ ifBusy }: Named, messageId: string): Promise<undefined> {
-    if (ifBusy === 'reject') {
-      throw new ConversationBusyError(
-        'A reply is running in this conversation. Wait for it, cancel it, or ask with if_busy: "interrupt".',
-        { activeMessageId: messageId },
-      );
-    }
+  /** Ends the reply that runs; the conversation is then opened again. */
+  async #interrupt(messageId: string): Promise<undefined> {
     const running = await this.#parts.store.loadReply(messageId);
     if (running) await this.#parts.replies.cancel(running);
     return undefined;
@@ -153,6 +149,12 @@ export class Admission {
 }
 
 type Named = CheckedRequest & { readonly requestId: string };
+
+const busy = (activeMessageId: string): ConversationBusyError =>
+  new ConversationBusyError(
+    'A reply is running in this conversation. Wait for it, cancel it, or ask with if_busy: "interrupt".',
+    { activeMessageId },
+  );
 
 const conflict = (requestId: string): RequestConflictError =>
   new RequestConflictError(

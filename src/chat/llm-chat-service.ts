@@ -1,6 +1,6 @@
 import type { Clock, Ids } from '../clock.ts';
-import { ConversationExistsError, InvalidRequestError, NotFoundError, toLLMError, type LLMError } from '../errors.ts';
-import type { Message, Metadata, StoredMessage } from '../conversation/message.ts';
+import { NotFoundError, toLLMError, type LLMError } from '../errors.ts';
+import type { Metadata } from '../conversation/message.ts';
 import { isEnd, type LogEntry } from '../conversation/reply-event.ts';
 import { TokenCalibration } from '../conversation/token-calibration.ts';
 import type { ModelInfo } from '../providers/provider.ts';
@@ -9,20 +9,29 @@ import type { Position, ReplyUpdate } from '../replies/reply-reader.ts';
 import type { ChatStore, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
 import { Admission } from './admission.ts';
 import { ANONYMOUS, toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
+import {
+  Conversations,
+  type CreatedConversation,
+  type CreateOptions,
+  type MessagePage,
+  type OwnerOption,
+  type PageOptions,
+} from './conversations.ts';
 import { createDemo } from './demo.ts';
 import { answers, checkHealth, type ServiceHealth } from './health.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import type { PromptPolicy } from './prompt.ts';
 import {
-  toConversationView,
   toFailure,
   toReplyResult,
   toUnstoredFailure,
   type Accepted,
+  type CancelResult,
   type ChatUpdate,
   type ConversationView,
   type Failure,
   type Reply,
+  type ReplyReference,
   type ReplyView,
   type Result,
 } from './results.ts';
@@ -44,39 +53,10 @@ export interface ChatServiceParts {
   readonly onClose?: () => Promise<void>;
 }
 
-export interface OwnerOption {
-  /** Whose conversation it is; `anonymous` by default. */
-  readonly owner?: string;
-}
-
-export interface CreateOptions extends OwnerOption {
-  readonly metadata?: Metadata;
-  /** Asked for when a request names none. */
-  readonly model?: string;
-}
-
-export interface PageOptions extends OwnerOption {
-  /** Only messages at positions below it. */
-  readonly before?: number;
-  /** 50 by default. */
-  readonly limit?: number;
-}
-
 export interface WatchOptions extends OwnerOption {
   readonly signal?: AbortSignal;
 }
 
-export type ReplyReference =
-  | { readonly messageId: string }
-  | { readonly conversationId: string; readonly requestId: string };
-
-export interface CancelResult {
-  readonly messageId: string;
-  readonly conversationId: string;
-  readonly state: ReplyRecord['state'];
-}
-
-const DEFAULT_PAGE = 50;
 const DEFAULT_LOG_PAGE = 200;
 const START: Position = { seq: 0 };
 
@@ -88,9 +68,11 @@ const START: Position = { seq: 0 };
 export class LLMChatService {
   readonly #parts: ChatServiceParts;
   readonly #admission: Admission;
+  readonly #conversations: Conversations;
 
   constructor(parts: ChatServiceParts) {
     this.#parts = parts;
+    this.#conversations = new Conversations(parts);
     this.#admission = new Admission({ ...parts, calibration: new TokenCalibration() });
   }
 
@@ -103,65 +85,27 @@ export class LLMChatService {
   async createConversation(
     conversationId: string,
     systemPrompt?: string,
-    { owner = ANONYMOUS, metadata, model }: CreateOptions = {},
-  ): Promise<Result<ConversationView & { readonly messages: readonly Message[] }>> {
-    return this.#answer({ conversationId }, async () => {
-      if (conversationId === '') throw new InvalidRequestError('conversation_id must not be empty.');
-      if (model !== undefined) this.#parts.models.checkAllowed(model);
-      const answer = await this.#parts.store.createConversation({
-        owner,
-        conversationId,
-        ...(systemPrompt !== undefined && { systemPrompt }),
-        ...(metadata !== undefined && { metadata }),
-        ...(model !== undefined && { model }),
-      });
-      if (answer.type === 'exists') {
-        throw new ConversationExistsError(
-          `The conversation ${JSON.stringify(conversationId)} exists. Use it, or choose another id.`,
-        );
-      }
-      return { ...toConversationView(answer.conversation), messages: [] };
-    });
+    options: CreateOptions = {},
+  ): Promise<Result<CreatedConversation>> {
+    return this.#answer({ conversationId }, () => this.#conversations.create(conversationId, systemPrompt, options));
   }
 
-  async getConversation(
-    conversationId: string,
-    { owner = ANONYMOUS }: OwnerOption = {},
-  ): Promise<Result<ConversationView>> {
-    return this.#answer({ conversationId }, async () => {
-      const conversation = await this.#parts.store.loadConversation({ owner, conversationId });
-      if (!conversation) throw noConversation();
-      return toConversationView(conversation);
-    });
+  async getConversation(conversationId: string, options: OwnerOption = {}): Promise<Result<ConversationView>> {
+    return this.#answer({ conversationId }, () => this.#conversations.get(conversationId, options));
   }
 
   /** A page of messages, oldest first; `nextBefore` asks for the page before it, when there is one. */
-  async listMessages(
-    conversationId: string,
-    { owner = ANONYMOUS, before, limit = DEFAULT_PAGE }: PageOptions = {},
-  ): Promise<Result<{ readonly messages: readonly StoredMessage[]; readonly nextBefore?: number }>> {
-    return this.#answer({ conversationId }, async () => {
-      const range = { limit, ...(before !== undefined && { before }) };
-      const messages = await this.#parts.store.loadMessages({ owner, conversationId }, range);
-      if (!messages) throw noConversation();
-      const first = messages[0]?.position ?? 1;
-      return { messages, ...(first > 1 && { nextBefore: first }) };
-    });
+  async listMessages(conversationId: string, options: PageOptions = {}): Promise<Result<MessagePage>> {
+    return this.#answer({ conversationId }, () => this.#conversations.listMessages(conversationId, options));
   }
 
   /** Removes a conversation with all that belongs to it; a reply that runs in it is cancelled first. */
   async deleteConversation(
     conversationId: string,
-    { owner = ANONYMOUS }: OwnerOption = {},
+    options: OwnerOption = {},
   ): Promise<Result<{ readonly conversationId: string }>> {
     return this.#answer({ conversationId }, async () => {
-      const key = { owner, conversationId };
-      const conversation = await this.#parts.store.loadConversation(key);
-      if (!conversation) throw noConversation();
-      const active = conversation.activeReply && (await this.#parts.store.loadReply(conversation.activeReply));
-      if (active) await this.#parts.replies.cancel(active);
-      const answer = await this.#parts.store.deleteConversation(key);
-      if (answer.type === 'gone') throw noConversation();
+      await this.#conversations.delete(conversationId, options);
       return { conversationId };
     });
   }
@@ -356,5 +300,4 @@ export class LLMChatService {
   }
 }
 
-const noConversation = (): NotFoundError => new NotFoundError('There is no such conversation.');
 const noReply = (): NotFoundError => new NotFoundError('There is no such reply.');

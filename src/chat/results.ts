@@ -57,6 +57,17 @@ export interface Accepted {
   readonly duplicate: boolean;
 }
 
+/** A reply by its id, or by the request that began it. */
+export type ReplyReference =
+  | { readonly messageId: string }
+  | { readonly conversationId: string; readonly requestId: string };
+
+export interface CancelResult {
+  readonly messageId: string;
+  readonly conversationId: string;
+  readonly state: ReplyRecord['state'];
+}
+
 /** What `streamResponse` and `resume` tell, in order: `accepted` or `refused` first, then what happens. */
 export type ChatUpdate =
   | ({ readonly type: 'accepted' } & Accepted)

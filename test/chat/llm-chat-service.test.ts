@@ -241,6 +241,22 @@ describe('a conversation in which a reply runs', () => {
   });
 });
 
+describe('a request that would interrupt', () => {
+  it('interrupts nothing when it is refused', async () => {
+    await using rig = await openChatRig();
+    const gate = createGate();
+    rig.ollama.next([{ say: 'I am' }, { waitFor: gate }, { say: ' done' }, { done: true }]);
+    const first = await rig.chat.request(asked('c1', 'one'));
+    for (const refused of [{ model: 'other' }, { images: ['aGVsbG8='] }]) {
+      expect(await rig.chat.generateResponse('c1', 'two', { ifBusy: 'interrupt', ...refused })).toMatchObject({
+        success: false,
+      });
+    }
+    gate.open();
+    expect(first.success && (await rig.chat.awaitReply(first.reply))).toMatchObject({ response: 'I am done' });
+  });
+});
+
 describe('streamResponse', () => {
   it('says that it was accepted, then tells the log to its end', async () => {
     await using rig = await openChatRig();

@@ -1,0 +1,106 @@
+import { ConversationExistsError, InvalidRequestError, NotFoundError } from '../errors.ts';
+import type { Message, Metadata, StoredMessage } from '../conversation/message.ts';
+import type { Replies } from '../replies/replies.ts';
+import type { ChatStore } from '../stores/chat-store.ts';
+import { ANONYMOUS } from './chat-request.ts';
+import type { ModelDirectory } from './model-directory.ts';
+import { toConversationView, type ConversationView } from './results.ts';
+
+export interface OwnerOption {
+  /** Whose conversation it is; `anonymous` by default. */
+  readonly owner?: string;
+}
+
+export interface CreateOptions extends OwnerOption {
+  readonly metadata?: Metadata;
+  /** Asked for when a request names none. */
+  readonly model?: string;
+}
+
+export interface PageOptions extends OwnerOption {
+  /** Only messages at positions below it. */
+  readonly before?: number;
+  /** 50 by default. */
+  readonly limit?: number;
+}
+
+export type CreatedConversation = ConversationView & { readonly messages: readonly Message[] };
+
+export interface MessagePage {
+  /** Oldest first. */
+  readonly messages: readonly StoredMessage[];
+  /** Asks for the page before; absent when there is none. */
+  readonly nextBefore?: number;
+}
+
+export interface ConversationsParts {
+  readonly store: ChatStore;
+  readonly replies: Replies;
+  readonly models: ModelDirectory;
+}
+
+const DEFAULT_PAGE = 50;
+
+/** What was said: made, read and removed. Its methods throw `LLMError`s. */
+export class Conversations {
+  readonly #parts: ConversationsParts;
+
+  constructor({ store, replies, models }: ConversationsParts) {
+    this.#parts = { store, replies, models };
+  }
+
+  /** @throws ConversationExistsError */
+  async create(
+    conversationId: string,
+    systemPrompt: string | undefined,
+    { owner = ANONYMOUS, metadata, model }: CreateOptions,
+  ): Promise<CreatedConversation> {
+    if (conversationId === '') throw new InvalidRequestError('conversation_id must not be empty.');
+    if (model !== undefined) this.#parts.models.checkAllowed(model);
+    const answer = await this.#parts.store.createConversation({
+      owner,
+      conversationId,
+      ...(systemPrompt !== undefined && { systemPrompt }),
+      ...(metadata !== undefined && { metadata }),
+      ...(model !== undefined && { model }),
+    });
+    if (answer.type === 'exists') {
+      throw new ConversationExistsError(
+        `The conversation ${JSON.stringify(conversationId)} exists. Use it, or choose another id.`,
+      );
+    }
+    return { ...toConversationView(answer.conversation), messages: [] };
+  }
+
+  /** @throws NotFoundError */
+  async get(conversationId: string, { owner = ANONYMOUS }: OwnerOption): Promise<ConversationView> {
+    const conversation = await this.#parts.store.loadConversation({ owner, conversationId });
+    if (!conversation) throw noConversation();
+    return toConversationView(conversation);
+  }
+
+  /** @throws NotFoundError */
+  async listMessages(
+    conversationId: string,
+    { owner = ANONYMOUS, before, limit = DEFAULT_PAGE }: PageOptions,
+  ): Promise<MessagePage> {
+    const range = { limit, ...(before !== undefined && { before }) };
+    const messages = await this.#parts.store.loadMessages({ owner, conversationId }, range);
+    if (!messages) throw noConversation();
+    const first = messages[0]?.position ?? 1;
+    return { messages, ...(first > 1 && { nextBefore: first }) };
+  }
+
+  /** @throws NotFoundError */
+  async delete(conversationId: string, { owner = ANONYMOUS }: OwnerOption): Promise<void> {
+    const key = { owner, conversationId };
+    const conversation = await this.#parts.store.loadConversation(key);
+    if (!conversation) throw noConversation();
+    const active = conversation.activeReply && (await this.#parts.store.loadReply(conversation.activeReply));
+    if (active) await this.#parts.replies.cancel(active);
+    const answer = await this.#parts.store.deleteConversation(key);
+    if (answer.type === 'gone') throw noConversation();
+  }
+}
+
+const noConversation = (): NotFoundError => new NotFoundError('There is no such conversation.');
