@@ -16,6 +16,7 @@ export interface Cut {
 }
 
 export interface Conversation extends ConversationKey {
+  readonly title?: string;
   readonly systemPrompt?: string;
   readonly metadata?: Metadata;
   /** The model that the conversation asks for when a request names none. */
@@ -37,6 +38,27 @@ export interface NewConversation extends ConversationKey {
   readonly systemPrompt?: string;
   readonly metadata?: Metadata;
   readonly model?: string;
+}
+
+/** What may be changed of a conversation later; what is absent stays, null takes away. */
+export interface ConversationPatch {
+  readonly title?: string | null;
+  /** Of the turns to come. */
+  readonly systemPrompt?: string | null;
+  readonly metadata?: Metadata | null;
+}
+
+/** A page of an owner's conversations, the one used last first. */
+export interface ConversationPage {
+  readonly conversations: readonly Conversation[];
+  /** Asks for the page after; absent when there is none. Opaque. */
+  readonly nextCursor?: string;
+}
+
+export interface PageRequest {
+  /** Of the page before; absent is the first. */
+  readonly cursor?: string;
+  readonly limit: number;
 }
 
 /** A request id that has been used: the reply that answers it, and a digest of the request's body. */
@@ -165,6 +187,8 @@ export interface MessageRange {
 export interface ChatStore extends AsyncDisposable {
   /** Resolves when the store answers. */
   ping(): Promise<void>;
+  /** What is dangerous about how the store is set up, a sentence each: for the log of the start. */
+  findRisks(): Promise<readonly string[]>;
 
   createConversation(
     conversation: NewConversation,
@@ -172,9 +196,21 @@ export interface ChatStore extends AsyncDisposable {
   loadConversation(key: ConversationKey): Promise<Conversation | undefined>;
   /** The newest `limit` messages below `before`, oldest first; undefined without such a conversation. */
   loadMessages(key: ConversationKey, range: MessageRange): Promise<readonly StoredMessage[] | undefined>;
+  /**
+   * An owner's conversations, the one used last first; a page costs the same however many there are. The list may
+   * lag behind what it lists, and is mended when it is read: it never shows what is gone.
+   */
+  listConversations(owner: string, page: PageRequest): Promise<ConversationPage>;
+  /** A changed system prompt raises the version. */
+  updateConversation(
+    key: ConversationKey,
+    patch: ConversationPatch,
+  ): Promise<{ readonly type: 'updated'; readonly conversation: Conversation } | { readonly type: 'gone' }>;
   /** Removes the conversation, its messages, logs and request ids; a late append finds its reply gone. */
   deleteConversation(key: ConversationKey): Promise<{ readonly type: 'deleted' | 'gone' }>;
 
+  /** The id of a new reply, made of random text: a store puts into it what finds the reply by its id alone. */
+  toMessageId(key: ConversationKey, random: string): string;
   /** What a new reply needs to know; its cost does not depend on the length of the conversation. */
   open(key: ConversationKey, requestId: string): Promise<Opened>;
   /** Creates the conversation where it does not exist. */
@@ -199,6 +235,11 @@ export interface ChatStore extends AsyncDisposable {
    * that the answer is empty, and the message has what the terminal event said.
    */
   readLog(messageId: string, after: number, limit: number): Promise<readonly LogEntry[]>;
+  /**
+   * Calls `onNudge` when a reply's log may have grown, whichever instance has written it, until disposed. Nudges
+   * may be lost and may come twice: they say when to read, never what.
+   */
+  watch(messageId: string, onNudge: () => void): Disposable;
   /** The message of a reply that has ended. */
   loadReplyMessage(messageId: string): Promise<AssistantMessage | undefined>;
 }
