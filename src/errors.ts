@@ -57,6 +57,12 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
+/** How much of something a caller has. */
+export interface RateLimit {
+  readonly limit: number;
+  readonly remaining: number;
+}
+
 /**
  * The root of all errors that a caller may see. `message` is a sentence for people that says what to do;
  * it never holds what people said, nor a backend's own words.
@@ -117,6 +123,24 @@ export class PayloadTooLargeError extends LLMError {
 /** The same `request_id` came with another body. */
 export class RequestConflictError extends LLMError {
   override readonly code = 'request_conflict';
+}
+/** No place is left in the queue, or the wait in it was too long. */
+export class QueueFullError extends LLMError {
+  override readonly code = 'queue_full';
+}
+/** What a caller may ask for is used up. */
+export class RateLimitedError extends LLMError {
+  override readonly code = 'rate_limited';
+  /** How many there are, of what the sentence names. */
+  readonly limit: number;
+  /** How many of them are left. */
+  readonly remaining: number;
+
+  constructor(message: string, { limit, remaining, ...details }: ErrorDetails & RateLimit) {
+    super(message, details);
+    this.limit = limit;
+    this.remaining = remaining;
+  }
 }
 /** This instance is stopping and takes no new requests. */
 export class DrainingError extends LLMError {

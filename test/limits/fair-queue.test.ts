@@ -1,0 +1,154 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { QueueFullError } from '../../src/errors.ts';
+import { FairQueue, type FairQueueOptions, type Place, type QueuePosition } from '../../src/limits/fair-queue.ts';
+import { VirtualClock } from '../support/virtual-clock.ts';
+
+const open = (options: Partial<FairQueueOptions> = {}) => {
+  const clock = new VirtualClock();
+  return { clock, queue: new FairQueue({ clock, slots: 1, limit: 32, timeoutMs: 120_000, ...options }) };
+};
+
+/** Waits for a place's turn and notes who was served, in order; gives the positions that it was told. */
+const follow = (place: Place, signal = new AbortController().signal) => {
+  const positions: QueuePosition[] = [];
+  const turn = (async () => {
+    for await (const position of place.wait(signal)) positions.push(position);
+  })();
+  turn.catch(() => undefined); // looked at by whoever awaits it
+  return { positions, turn };
+};
+
+const settle = (clock: VirtualClock): Promise<void> => clock.advance(0);
+
+describe('FairQueue', () => {
+  it('serves at once while there is a slot, and tells no position', async () => {
+    const { queue } = open({ slots: 2 });
+    const { positions, turn } = follow(queue.enter('ann'));
+    await turn;
+    expect(positions).toEqual([]);
+    expect(queue).toMatchObject({ serving: 1, waiting: 0 });
+  });
+
+  it('serves callers turn by turn: twenty of one do not starve one of another', async () => {
+    const { clock, queue } = open();
+    const running = queue.enter('ann');
+    const served: string[] = [];
+    const places = [...Array.from({ length: 20 }, (_, index) => `ann${index}`), 'bob0'].map((name) => {
+      const place = queue.enter(name.slice(0, 3));
+      void follow(place).turn.then(() => served.push(name));
+      return place;
+    });
+    running[Symbol.dispose]();
+    await settle(clock);
+    for (let index = 0; index < 3; index++) {
+      places[served[index] === 'bob0' ? 20 : Number(served[index]?.slice(3))]?.[Symbol.dispose]();
+      await settle(clock);
+    }
+    expect(served.slice(0, 3)).toEqual(['ann0', 'bob0', 'ann1']);
+  });
+
+  it('tells positions that never rise, and the last of them is the first', async () => {
+    const { clock, queue } = open();
+    const running = [queue.enter('x')];
+    const ann = follow(queue.enter('ann'));
+    const second = queue.enter('ann');
+    const watched = follow(second);
+    await settle(clock);
+    follow(queue.enter('bob')); // comes later, and before ann's second
+    await settle(clock);
+    running[0]?.[Symbol.dispose]();
+    await settle(clock);
+    expect(ann.positions.map(({ position }) => position)).toEqual([1]);
+    const told = watched.positions.map(({ position }) => position);
+    expect(told).toEqual(told.toSorted((a, b) => b - a));
+    expect(told[0]).toBe(2);
+  });
+
+  it('expects a wait by what was measured, and nothing before', async () => {
+    const { clock, queue } = open();
+    const first = queue.enter('ann');
+    const waiting = follow(queue.enter('bob'));
+    await clock.advance(4_000);
+    expect(waiting.positions).toEqual([{ position: 1 }]);
+    first[Symbol.dispose]();
+    const late = follow(queue.enter('cy'));
+    await settle(clock);
+    expect(late.positions).toEqual([{ position: 1, expectedMs: 4_000 }]);
+  });
+
+  it('refuses at once when nobody else may wait, with the time after which it is worth asking', async () => {
+    const { clock, queue } = open({ limit: 1 });
+    const first = queue.enter('ann');
+    await clock.advance(2_000);
+    first[Symbol.dispose]();
+    queue.enter('ann');
+    queue.enter('bob');
+    expect(() => queue.enter('cy')).toThrow(QueueFullError);
+    expect(() => queue.enter('cy')).toThrow(expect.objectContaining({ retryAfterMs: 2_000, code: 'queue_full' }));
+  });
+
+  it('lets nobody wait for longer than its time', async () => {
+    const { clock, queue } = open({ timeoutMs: 5_000 });
+    queue.enter('ann');
+    const place = queue.enter('bob');
+    const { turn } = follow(place);
+    await clock.advance(5_000);
+    await expect(turn).rejects.toThrow(QueueFullError);
+    place[Symbol.dispose]();
+    expect(queue.waiting).toBe(0);
+  });
+
+  it('is left at once by who cancels, and the others move up', async () => {
+    const { clock, queue } = open();
+    queue.enter('ann');
+    const leaving = new AbortController();
+    const place = queue.enter('bob');
+    const left = follow(place, leaving.signal);
+    const behind = follow(queue.enter('cy'));
+    await settle(clock);
+    leaving.abort(new Error('changed my mind'));
+    await expect(left.turn).rejects.toThrow('changed my mind');
+    place[Symbol.dispose]();
+    await settle(clock);
+    expect(behind.positions.map(({ position }) => position)).toEqual([2, 1]);
+  });
+
+  it('never serves more than its slots, loses nobody, and keeps a caller’s own order', async () => {
+    const steps = fc.array(
+      fc.oneof(
+        fc.constantFrom('a', 'b', 'c').map((caller) => ({ enter: caller })),
+        fc.nat(9).map((leave) => ({ leave })),
+      ),
+      { maxLength: 60 },
+    );
+    await fc.assert(
+      fc.asyncProperty(steps, fc.integer({ min: 1, max: 3 }), async (script, slots) => {
+        const { clock, queue } = open({ slots, limit: 1_000 });
+        const held: { readonly caller: string; readonly number: number; readonly place: Place }[] = [];
+        const served: { readonly caller: string; readonly number: number }[] = [];
+        let number = 0;
+        for (const step of script) {
+          if ('enter' in step) {
+            const entry = { caller: step.enter, number: (number += 1), place: queue.enter(step.enter) };
+            held.push(entry);
+            void follow(entry.place).turn.then(
+              () => served.push(entry),
+              () => undefined,
+            );
+          } else {
+            held.splice(step.leave, 1)[0]?.place[Symbol.dispose]();
+          }
+          await settle(clock);
+          expect(queue.serving).toBe(Math.min(slots, held.length));
+          expect(queue.serving + queue.waiting).toBe(held.length);
+        }
+        for (const caller of ['a', 'b', 'c']) {
+          const numbers = served.filter((each) => each.caller === caller).map((each) => each.number);
+          expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
