@@ -6,7 +6,12 @@ import type { Clock, Ids } from './clock.ts';
 export const systemClock: Clock = {
   now: () => Date.now(),
   sleep: async (ms, signal) => {
-    await delay(ms, undefined, signal ? { signal } : {});
+    try {
+      await delay(ms, undefined, signal ? { signal } : {});
+    } catch (error) {
+      signal?.throwIfAborted(); // Node throws an AbortError of its own; who aborted had a reason
+      throw error;
+    }
   },
   every: (ms, callback) => {
     const timer = setInterval(callback, ms).unref();

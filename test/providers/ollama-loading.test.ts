@@ -207,6 +207,25 @@ describe('a model whose loading is not known', () => {
   });
 });
 
+describe('a model that Ollama shows although its runner is dead', () => {
+  it('is loaded again after the failure, with the time of a load', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock });
+    await rig.warm();
+    const shown = JSON.stringify({ models: [{ name: 'tiny-chat:latest', context_length: 2048 }] });
+    rig.ollama.fail('/api/ps', { status: 200, body: shown, headers: { 'Content-Type': 'application/json' } });
+    rig.ollama.next('runner-stopped');
+    expect((await rig.ask()).error).toMatchObject({ code: 'backend_unavailable', transient: true });
+    const gate = createGate();
+    rig.ollama.nextLoad({ waitFor: gate });
+    const heard = rig.ask();
+    await gate.reached;
+    await clock.advance(100_000);
+    gate.open();
+    expect(await heard).toMatchObject({ states: ['model_loading', 'generating'], error: undefined });
+  });
+});
+
 describe('the silence of a model', () => {
   it('that is loaded lasts no longer than the limit, up to its first token', async () => {
     const clock = new VirtualClock();

@@ -116,6 +116,15 @@ describe('finding a model', () => {
   });
 });
 
+describe('a host that redirects', () => {
+  it('is not followed; the error says which setting to change', async () => {
+    const rig = await open();
+    rig.ollama.fail('/api/tags', { status: 302, body: '', headers: { Location: `${rig.ollama.url}/api/version` } });
+    await expect(rig.provider.findModel('tiny-chat')).rejects.toThrow(/OLLAMA_BASE_URL/);
+    expect(rig.ollama.ledger.requestsTo('/api/version')).toHaveLength(0);
+  });
+});
+
 describe('all models', () => {
   it('are listed with window, capabilities and whether they are loaded', async () => {
     const rig = await open();

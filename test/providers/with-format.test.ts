@@ -89,9 +89,9 @@ describe('withFormat', () => {
   });
 
   it('gives up on a schema that explodes, instead of blocking everybody', async () => {
-    const child = { type: 'object', required: ['a'], properties: { a: { $ref: '#' } } };
-    const explosive: Format = { anyOf: [child, child, { type: 'null' }] };
-    const text = `${'{"a":'.repeat(200)}1${'}'.repeat(200)}`;
+    const child = { properties: { a: { $ref: '#' } } };
+    const explosive: Format = { anyOf: [child, child] }; // twice the work for each level of the answer
+    const text = `${'{"a":'.repeat(25)}1${'}'.repeat(25)}`;
     const begun = performance.now();
     expect((await answer(text, explosive)).error).toBeInstanceOf(InvalidOutputError);
     expect(performance.now() - begun).toBeLessThan(5_000);

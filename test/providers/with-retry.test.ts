@@ -106,6 +106,17 @@ describe('withRetry', () => {
     expect(scripted.calls).toBe(1);
   });
 
+  it('begins no wait when the signal had aborted before the failure', async () => {
+    const scripted = new ScriptedProvider([[loading], gone]);
+    const ids = { newId: () => 'id', random: () => 1 };
+    const provider = withRetry(scripted, { clock: new VirtualClock(), ids, maxRetries: 3 });
+    const controller = new AbortController();
+    const reader = provider.stream(toRequest(), controller.signal)[Symbol.asyncIterator]();
+    await reader.next();
+    controller.abort('the user left');
+    await expect(reader.next()).rejects.toBe('the user left');
+  });
+
   it('stops trying when the budget is used up', async () => {
     const clock = new VirtualClock();
     const budget = new RetryBudget(clock);
