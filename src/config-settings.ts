@@ -11,6 +11,7 @@ import {
   oneOf,
   origins,
   proxies,
+  redisUrl,
   seconds,
   span,
   systemPrompt,
@@ -20,7 +21,7 @@ import {
 
 /** What people are told about a setting: `.env.example` and the README's table are made from it. */
 export interface SettingDescription {
-  readonly group: 'Server' | 'Models' | 'Storage' | 'Access';
+  readonly group: 'Server' | 'Models' | 'Limits' | 'Storage' | 'Access';
   /** A sentence or more. */
   readonly about: string;
   /** Of the value as it is written: `seconds`, `tokens`, `bytes`. */
@@ -143,9 +144,42 @@ export const Environment = z.object({
     example: 'true',
   }),
 
+  LLM_RATE_LIMIT: setting(count({ least: 1, most: 1_000_000 }), '10', {
+    group: 'Limits',
+    about: 'Requests of one caller in any 60 seconds, over all instances. A repeated request_id costs nothing.',
+  }),
+  LLM_MAX_CONCURRENT: setting(count({ least: 1, most: 10_000 }), '2', {
+    group: 'Limits',
+    about: 'Replies of one caller that wait or run at once, over all instances.',
+  }),
+  LLM_CONCURRENCY: setting(count({ least: 1, most: 1000 }), '1', {
+    group: 'Limits',
+    about: "Replies that a host makes at once: the same as Ollama's OLLAMA_NUM_PARALLEL. Of each instance by itself.",
+  }),
+  LLM_QUEUE_LIMIT: setting(count({ least: 0, most: 100_000 }), '32', {
+    group: 'Limits',
+    about: 'Requests that may wait for a host; more are refused at once. Of each instance by itself.',
+  }),
+  LLM_QUEUE_TIMEOUT: setting(clock, '120', {
+    group: 'Limits',
+    about: 'Longest time a request may wait for its turn.',
+    unit: 'seconds',
+  }),
+  LLM_HOST_RATE: optional(count({ least: 1, most: 1_000_000 }), {
+    group: 'Limits',
+    about: 'Replies that a host may begin in a minute, of each instance by itself. Unset: as many as it can make.',
+    example: '60',
+  }),
+
+  REDIS_URL: optional(redisUrl, {
+    group: 'Storage',
+    about:
+      'Redis (one primary, or several nodes of a Cluster separated by commas) that instances share. Unset: one process, with a file of its own.',
+    example: 'redis://localhost:6379',
+  }),
   DATA_DIR: setting(folder, './data', {
     group: 'Storage',
-    about: 'Folder of the database, made when it is missing.',
+    about: 'Folder of the database, made when it is missing. Without effect where there is a REDIS_URL.',
     example: '/var/lib/llm-chat-service',
   }),
   CONVERSATION_TTL: setting(span({ least: LEAST_SECONDS, most: 3650 * DAY_SECONDS }), '30d', {

@@ -128,6 +128,16 @@ export const ollamaUrl = value((text, refuse) => {
   return url?.href.replace(/\/+$/, '') ?? text;
 });
 
+/** One URL, or the nodes of a Cluster. It may hold a password, so what is wrong is told without the text. */
+export const redisUrl = value((text, refuse) => {
+  for (const each of text.split(',')) {
+    const url = URL.parse(each.trim());
+    if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === '')
+      refuse('must be a URL that begins with redis:// or rediss://, such as redis://localhost:6379');
+  }
+  return text;
+});
+
 const LONGEST_DURATION_TEXT = 20; // with six digits a number: less than the 292 years that Go can count
 const GO_DURATION = /^[+-]?(?:(?:\d{1,6}(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/;
 

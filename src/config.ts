@@ -95,6 +95,19 @@ const toConfig = (values: Environment) => ({
   keepAlive: values.LLM_KEEP_ALIVE,
   think: values.LLM_THINK,
 
+  /** Requests of one caller in any minute. */
+  rateLimit: values.LLM_RATE_LIMIT,
+  /** Replies of one caller that wait or run. */
+  maxConcurrent: values.LLM_MAX_CONCURRENT,
+  /** Replies that a host makes at once. */
+  concurrency: values.LLM_CONCURRENCY,
+  queueLimit: values.LLM_QUEUE_LIMIT,
+  queueTimeoutMs: values.LLM_QUEUE_TIMEOUT,
+  /** Replies that a host may begin in a minute; undefined: any number. */
+  hostRate: values.LLM_HOST_RATE,
+
+  /** May hold a password: not to be printed. */
+  redisUrl: values.REDIS_URL,
   dataDir: values.DATA_DIR,
   conversationTtlMs: values.CONVERSATION_TTL,
 

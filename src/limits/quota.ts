@@ -1,0 +1,73 @@
+import type { Clock } from '../clock.ts';
+import { RateLimitedError } from '../errors.ts';
+import type { CallerAllowance, CallerLimits, CallerRequest } from '../stores/caller-limits.ts';
+
+/** A request that was charged, until its reply has ended. */
+export interface Charged {
+  /** Requests that are left of this minute. */
+  readonly remaining: number;
+  /** Nothing has begun: gives everything back. */
+  refund(): Promise<void>;
+  /** The reply runs: its lease is renewed until `end`. */
+  begin(): void;
+  /** The reply has ended. */
+  end(): Promise<void>;
+}
+
+/** Leases of running replies are renewed this often. */
+const RENEW_MS = 1_000;
+/** When a running reply will end is not known: soon enough to ask again. */
+const BUSY_RETRY_MS = 1_000;
+
+/** What a caller may ask for, over all instances: charged before a reply begins, given back when it does not. */
+export class Quota implements Disposable {
+  readonly #limits: CallerLimits;
+  readonly #allowance: CallerAllowance;
+  readonly #running = new Set<CallerRequest>();
+  readonly #timer: Disposable;
+
+  constructor(limits: CallerLimits, allowance: CallerAllowance, clock: Clock) {
+    this.#limits = limits;
+    this.#allowance = allowance;
+    this.#timer = clock.every(RENEW_MS, () => void this.#renew());
+  }
+
+  /**
+   * Takes one of the caller's requests and one of its running replies.
+   * @throws RateLimitedError with what there is, what is left, and the wait
+   */
+  async charge(request: CallerRequest): Promise<Charged> {
+    const { requestsPerMinute, maxConcurrent } = this.#allowance;
+    const answer = await this.#limits.charge(request, this.#allowance);
+    if (answer.type === 'rate-limited') {
+      throw new RateLimitedError(
+        `Only ${requestsPerMinute} requests a minute are allowed (LLM_RATE_LIMIT). Ask again in ${Math.ceil(answer.retryAfterMs / 1000)} s.`,
+        { limit: requestsPerMinute, remaining: 0, retryAfterMs: answer.retryAfterMs },
+      );
+    }
+    if (answer.type === 'too-many-running') {
+      throw new RateLimitedError(
+        `Only ${maxConcurrent} replies may run at once (LLM_MAX_CONCURRENT). Wait for one, or cancel it.`,
+        { limit: maxConcurrent, remaining: 0, retryAfterMs: BUSY_RETRY_MS },
+      );
+    }
+    return {
+      remaining: answer.remaining,
+      refund: () => this.#limits.refund(request),
+      begin: () => void this.#running.add(request),
+      end: async () => {
+        this.#running.delete(request);
+        await this.#limits.release(request);
+      },
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.#timer[Symbol.dispose]();
+  }
+
+  /** A store that is away lets the leases lapse: the replies run on, they are only not counted for a while. */
+  async #renew(): Promise<void> {
+    if (this.#running.size > 0) await this.#limits.renew([...this.#running]).catch(() => undefined);
+  }
+}
