@@ -8,9 +8,13 @@ import {
 } from '../errors.ts';
 import type { TokenCalibration } from '../conversation/token-calibration.ts';
 import { checkFormat } from '../providers/with-format.ts';
+import type { FairQueue } from '../limits/fair-queue.ts';
+import type { HostLimiter } from '../limits/host-limiter.ts';
+import type { Quota } from '../limits/quota.ts';
 import type { Replies } from '../replies/replies.ts';
 import type { Begin, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
 import { checkChatRequest, toFingerprint, type ChatRequest, type CheckedRequest } from './chat-request.ts';
+import { inTurn, type Turn } from './turn.ts';
 import type { ChosenModel, ModelDirectory } from './model-directory.ts';
 import { checkCapabilities, Prompt, type PromptPolicy } from './prompt.ts';
 import type { Accepted } from './results.ts';
@@ -27,6 +31,10 @@ export interface AdmissionParts {
   readonly maxTokens: number;
   /** Who writes the replies that are begun here. */
   readonly instance: string;
+  /** In front of the host's slots. */
+  readonly queue: FairQueue;
+  readonly quota: Quota;
+  readonly host: HostLimiter;
 }
 
 /** A conversation that changes this often while it is opened is not ours to wait for. */
@@ -38,6 +46,7 @@ const MAX_OPENINGS = 10;
  */
 export class Admission {
   readonly #parts: AdmissionParts;
+  readonly #admitting = new Map<string, Promise<void>>();
   #draining = false;
 
   constructor(parts: AdmissionParts) {
@@ -55,6 +64,23 @@ export class Admission {
 
   /** @throws LLMError when the request is refused: then nothing of it is stored */
   async admit(request: ChatRequest): Promise<Accepted> {
+    if (request.requestId === undefined) return this.#admit(request);
+    // The same request many times at once: the first is admitted, the others find what it has begun.
+    const key = JSON.stringify([request.owner, request.conversationId, request.requestId]);
+    const admitting = (this.#admitting.get(key) ?? Promise.resolve()).then(() => this.#admit(request));
+    const settled = admitting.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#admitting.set(key, settled);
+    try {
+      return await admitting;
+    } finally {
+      if (this.#admitting.get(key) === settled) this.#admitting.delete(key);
+    }
+  }
+
+  async #admit(request: ChatRequest): Promise<Accepted> {
     const arrivedAt = this.#parts.clock.now();
     const checked = checkChatRequest(request, { maxTokens: this.#parts.maxTokens });
     if (request.format !== undefined) checkFormat(request.format);
@@ -93,19 +119,43 @@ export class Admission {
     const { policy, calibration, store } = this.#parts;
     const prompt = new Prompt({ request, opened, model, policy, calibration });
     if (active !== undefined) return this.#interrupt(active); // only now: what is refused ends nobody's reply
+    const turn = await this.#takeTurn(request, model);
     const begin = this.#toBegin(request, conversation, model, prompt);
-    const answer = await store.begin(begin);
-    if (answer.type === 'begun') return this.#start(begin, answer.token, prompt, arrivedAt);
+    const answer = await store.begin(begin).catch((error: unknown) => this.#giveBack(turn, error));
+    if (answer.type === 'begun') return this.#start(begin, answer.token, { prompt, arrivedAt, turn });
+    turn.place?.[Symbol.dispose]();
+    // Who repeats a request finds it charged; the charge belongs to the reply that was begun.
     if (answer.type === 'exists') return this.#attach(answer.messageId);
+    if (answer.type === 'busy' || answer.type === 'stale') await turn.charged.refund();
     if (answer.type === 'conflict') throw conflict(request.requestId);
     return undefined; // busy or stale: what has happened since is met when the conversation is opened again
   }
 
-  #start(begin: Begin, token: string, prompt: Prompt, arrivedAt: number): Accepted {
+  /** A place in the queue, and what the caller pays for it: both or neither. */
+  async #takeTurn({ owner, caller, conversationId, requestId }: Named, model: ChosenModel): Promise<Turn> {
+    const { queue, quota, host } = this.#parts;
+    const place = model.isFallback ? undefined : queue.enter(caller ?? owner);
+    try {
+      const request = `${conversationId.length}:${conversationId}${requestId}`;
+      const charged = await quota.charge({ owner: caller ?? owner, request });
+      return { charged, ...(place && { place, host }) };
+    } catch (error) {
+      place?.[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  async #giveBack({ place, charged }: Turn, error: unknown): Promise<never> {
+    place?.[Symbol.dispose]();
+    await charged.refund().catch(() => undefined); // the store that failed to begin may fail at this too
+    throw error;
+  }
+
+  #start(begin: Begin, token: string, { prompt, arrivedAt, turn }: Started): Accepted {
     const reply = toRecord(begin);
     this.#parts.replies.start(reply, {
       token,
-      source: prompt.source,
+      source: inTurn(prompt.source, turn),
       arrivedAt,
       promptTokens: prompt.estimatedTokens,
       onPromptMeasured: (measured) => prompt.learn(measured),
@@ -121,7 +171,7 @@ export class Admission {
   }
 
   #toBegin(request: Named, conversation: Conversation | undefined, model: ChosenModel, prompt: Prompt): Begin {
-    const { clock, ids, instance } = this.#parts;
+    const { clock, ids, instance, store } = this.#parts;
     const { owner, conversationId, requestId, content, images, metadata, systemPrompt } = request;
     const kept = metadata === undefined ? {} : { metadata };
     return {
@@ -129,7 +179,7 @@ export class Admission {
       conversationId,
       requestId,
       fingerprint: toFingerprint(request),
-      messageId: `msg_${ids.newId()}`,
+      messageId: store.toMessageId({ owner, conversationId }, ids.newId()),
       userMessage: {
         role: 'user',
         id: `msg_${ids.newId()}`,
@@ -146,6 +196,12 @@ export class Admission {
       instance,
     };
   }
+}
+
+interface Started {
+  readonly prompt: Prompt;
+  readonly arrivedAt: number;
+  readonly turn: Turn;
 }
 
 type Named = CheckedRequest & { readonly requestId: string };

@@ -13,6 +13,8 @@ const DEFAULT_TEMPERATURE = 0.7;
 export interface GenerateOptions extends SamplingOptions {
   /** Whose conversation it is; `anonymous` by default. */
   readonly owner?: string;
+  /** Who is limited; the owner by default. Where nobody has to say who they are, an address. */
+  readonly caller?: string;
   /** The caller's own id for the request: repeating it attaches to the same reply. */
   readonly requestId?: string;
   /** Given back with the reply. */
@@ -33,6 +35,7 @@ export interface GenerateOptions extends SamplingOptions {
 /** A request with its defaults in place. */
 export interface ChatRequest {
   readonly owner: string;
+  readonly caller?: string;
   readonly conversationId: string;
   readonly content: string;
   readonly requestId?: string;
@@ -53,6 +56,7 @@ export const toChatRequest = (
   content: string,
   {
     owner,
+    caller,
     maxTokens,
     images,
     ifBusy,
@@ -68,6 +72,7 @@ export const toChatRequest = (
   owner: owner ?? ANONYMOUS,
   conversationId,
   content,
+  ...(caller !== undefined && { caller }),
   ...(requestId !== undefined && { requestId }),
   ...(metadata !== undefined && { metadata }),
   ...(model !== undefined && { model }),
@@ -102,6 +107,7 @@ export const checkChatRequest = (request: ChatRequest, limits: { readonly maxTok
 /** A digest of everything that makes a request what it is: a repeat must be the same in all of it. */
 export const toFingerprint = ({
   owner: _owner,
+  caller: _caller,
   requestId: _requestId,
   ifBusy: _ifBusy,
   ...body

@@ -17,6 +17,8 @@ export interface ChosenModel {
   /** As it was asked for. */
   readonly name: string;
   readonly info: ModelInfo;
+  /** It stands in: no host is asked. */
+  readonly isFallback: boolean;
 }
 
 /** Which model answers: what may be named, what is there, and who stands in until the backend is. */
@@ -55,7 +57,7 @@ export class ModelDirectory {
     try {
       const info = await this.#parts.provider.findModel(name);
       this.#hasAnswered = true;
-      return { provider: this.#parts.provider, name, info };
+      return { provider: this.#parts.provider, name, info, isFallback: false };
     } catch (error) {
       if (error instanceof ModelNotFoundError) this.#hasAnswered = true;
       const isAway = error instanceof BackendUnavailableError;
@@ -96,7 +98,7 @@ export class ModelDirectory {
     if (hasRealReply(conversation, fallback)) {
       throw new ModelNotFoundError(`${fallback.name} does not go on with what a real model has begun.`);
     }
-    return { provider: fallback, name: fallback.name, info: await fallback.findModel(fallback.name) };
+    return { provider: fallback, name: fallback.name, info: await fallback.findModel(fallback.name), isFallback: true };
   }
 }
 
