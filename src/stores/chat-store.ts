@@ -30,7 +30,10 @@ export interface Conversation extends ConversationKey {
   /** The model that gave the last reply with text in it. */
   readonly answeredBy?: string;
   readonly cut: Cut;
-  /** Rises with every change of what a prompt is made of; 0 is a conversation that does not exist. */
+  /**
+   * Rises with every change of what a prompt is made of; 0 is a conversation that does not exist. It begins at
+   * random: a conversation that takes the id of a deleted one is never taken for it.
+   */
   readonly version: number;
 }
 
@@ -198,10 +201,11 @@ export interface ChatStore extends AsyncDisposable {
   loadMessages(key: ConversationKey, range: MessageRange): Promise<readonly StoredMessage[] | undefined>;
   /**
    * An owner's conversations, the one used last first; a page costs the same however many there are. The list may
-   * lag behind what it lists, and is mended when it is read: it never shows what is gone.
+   * lag behind what it lists, and is mended when it is read: it never shows what is gone. Throws
+   * `InvalidRequestError` for a cursor that is none of its own.
    */
   listConversations(owner: string, page: PageRequest): Promise<ConversationPage>;
-  /** A changed system prompt raises the version. */
+  /** Counts as a use. A changed system prompt raises the version. */
   updateConversation(
     key: ConversationKey,
     patch: ConversationPatch,
@@ -213,7 +217,10 @@ export interface ChatStore extends AsyncDisposable {
   toMessageId(key: ConversationKey, random: string): string;
   /** What a new reply needs to know; its cost does not depend on the length of the conversation. */
   open(key: ConversationKey, requestId: string): Promise<Opened>;
-  /** Creates the conversation where it does not exist. */
+  /**
+   * Creates the conversation where it does not exist. The very same call again (the answer was lost) is answered as
+   * the first was, while the reply runs; a repeat of the request under another `messageId` finds that it exists.
+   */
   begin(begin: Begin): Promise<BeginAnswer>;
   /** Appends to many replies at once; the answers are in the order of the appends. Renews their leases. */
   append(appends: readonly Append[]): Promise<readonly AppendAnswer[]>;
@@ -237,7 +244,8 @@ export interface ChatStore extends AsyncDisposable {
   readLog(messageId: string, after: number, limit: number): Promise<readonly LogEntry[]>;
   /**
    * Calls `onNudge` when a reply's log may have grown, whichever instance has written it, until disposed. Nudges
-   * may be lost and may come twice: they say when to read, never what.
+   * may be lost and may come twice: they say when to read, never what. It is called once when the watch is under
+   * way, as what came before that was not told.
    */
   watch(messageId: string, onNudge: () => void): Disposable;
   /** The message of a reply that has ended. */

@@ -3,10 +3,12 @@ import { describeBegin } from './chat-store/begin.ts';
 import { describeConversations } from './chat-store/conversations.ts';
 import { describeEnding } from './chat-store/ending.ts';
 import type { OpenHarness } from './chat-store/fixtures.ts';
+import { describeLists } from './chat-store/lists.ts';
 import { describeLog } from './chat-store/log.ts';
 import { describeModel } from './chat-store/model.ts';
 import { describeRetention } from './chat-store/retention.ts';
 import { describeTexts } from './chat-store/texts.ts';
+import { describeWatch } from './chat-store/watch.ts';
 
 export type { OpenHarness, StoreHarness } from './chat-store/fixtures.ts';
 
@@ -19,8 +21,10 @@ export const describeChatStore = (name: string, open: OpenHarness): void => {
     });
 
     describeConversations(open);
+    describeLists(open);
     describeBegin(open);
     describeLog(open);
+    describeWatch(open);
     describeEnding(open);
     describeTexts(open);
     describeRetention(open);

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/clock.ts';
 import { StorageFullError, StorageLostError, StorageUnavailableError } from '../../src/errors.ts';
 import { DEFAULT_RETENTION } from '../../src/stores/chat-store.ts';
+import { encodeCursor } from '../../src/stores/cursor.ts';
 import { openSqliteStore } from '../../src/stores/sqlite/open-sqlite-store.ts';
 import { loadSchemaVersion, SCHEMA_VERSION } from '../../src/stores/sqlite/schema.ts';
 import { SqliteChatStore } from '../../src/stores/sqlite/sqlite-chat-store.ts';
@@ -242,6 +243,24 @@ describe('what is read before a reply', () => {
   });
 });
 
+describe('a page of conversations', () => {
+  it('is read off an index, the first and the middle one of 100,000 alike', async () => {
+    const database = new DatabaseSync(':memory:');
+    const reads = recordReads(database);
+    await using harness = openInDatabase({ database });
+    addConversations(database, 100_000);
+    const first = await harness.store.listConversations('ada', { limit: 50 });
+    const middle = encodeCursor({ updatedAt: harness.now() + 50_000, id: '50000' });
+    const next = await harness.store.listConversations('ada', { limit: 50, cursor: middle });
+
+    expect(first.conversations[0]).toMatchObject({ conversationId: 'room 100000' });
+    expect(next.conversations[0]).toMatchObject({ conversationId: 'room 49999' });
+    // In the index's order, from the place on: nothing is sorted, and no row is examined that is not on the page.
+    const plan = 'SEARCH conversation USING INDEX conversation_use (owner=? AND updated_at<?)';
+    expect(reads.flatMap((sql) => explain(database, sql))).toStrictEqual([plan, plan]);
+  });
+});
+
 describe('what has expired', () => {
   it('is not seen before it is removed', async () => {
     const clock = createStillClock();
@@ -322,6 +341,16 @@ const addTurns = async (harness: DatabaseHarness, count: number): Promise<void> 
     const position = Math.max(messageCount - 4, 0);
     await addTurn(harness, 'Yes.', { cut: { position, droppedTurns: position / 2 } });
   }
+};
+
+/** Conversations of one owner, each used a millisecond after the one before. */
+const addConversations = (database: DatabaseSync, count: number): void => {
+  const start = new VirtualClock().now();
+  database.exec(`
+    WITH RECURSIVE room (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM room WHERE n < ${count})
+    INSERT INTO conversation (id, owner, conversation_id, settings, created_at, updated_at, version, message_count,
+      cut_position, cut_turns)
+    SELECT n, 'ada', 'room ' || n, '{}', ${start}, ${start} + n, 1, 0, 0, 0 FROM room`);
 };
 
 /** A clock whose timers never fire: nothing is removed by itself. */

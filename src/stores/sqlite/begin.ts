@@ -1,6 +1,8 @@
-import type { Begin, BeginAnswer, Token } from '../chat-store.ts';
+import type { Begin, BeginAnswer, KnownRequest, Token } from '../chat-store.ts';
 import { LEASE_MS } from '../chat-store.ts';
+import { toFirstVersion } from '../versions.ts';
 import { type ConversationRow, toActiveReply } from './conversation-table.ts';
+import type { ReplyRow } from './reply-table.ts';
 import type { StoreParts } from './tables.ts';
 
 /** `ChatStore.begin`, inside a transaction. */
@@ -12,7 +14,8 @@ export const beginReply = (parts: StoreParts, begin: Begin): BeginAnswer => {
   if (refusal) return refusal;
   const { owner, conversationId } = begin;
   const token = `1.${parts.ids.newId()}`;
-  insertTurn(parts, begin, conversation ?? conversations.create({ owner, conversationId }, now), token);
+  const row = conversation ?? conversations.create({ owner, conversationId }, toFirstVersion(parts.ids), now);
+  insertTurn(parts, begin, row, token);
   return { type: 'begun', token };
 };
 
@@ -26,12 +29,17 @@ const toRefusal = (
   conversation: ConversationRow | undefined,
 ): BeginAnswer | undefined => {
   const known = conversation && tables.requests.find(conversation.id, begin.requestId, clock.now());
-  if (known) {
-    return { type: known.fingerprint === begin.fingerprint ? 'exists' : 'conflict', messageId: known.messageId };
-  }
+  if (known) return toKnown(tables.replies.find(known.messageId), begin, known);
   const active = conversation && toActiveReply(conversation);
   if (active !== undefined) return { type: 'busy', messageId: active };
   return (conversation?.version ?? 0) === begin.expectedVersion ? undefined : { type: 'stale' };
+};
+
+/** The same call again has lost its answer: while nobody else writes the reply, it is given the token once more. */
+const toKnown = (reply: ReplyRow | undefined, begin: Begin, { messageId, fingerprint }: KnownRequest): BeginAnswer => {
+  if (fingerprint !== begin.fingerprint) return { type: 'conflict', messageId };
+  const isSameCall = messageId === begin.messageId && reply?.instance === begin.instance && reply.state === 'running';
+  return isSameCall ? { type: 'begun', token: reply.token } : { type: 'exists', messageId };
 };
 
 const insertTurn = ({ tables, clock }: StoreParts, begin: Begin, conversation: ConversationRow, token: Token): void => {

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { Conversation, ConversationKey, Cut, NewConversation } from '../chat-store.ts';
+import type { Conversation, ConversationKey, ConversationPatch, Cut, NewConversation } from '../chat-store.ts';
 import { prepareQuery } from './query.ts';
-import { fromStoredText, toStoredText } from './stored-text.ts';
+import { fromStoredText, toStoredText } from '../stored-text.ts';
 
 export interface ConversationRow {
   readonly id: number;
@@ -19,7 +19,7 @@ export interface ConversationRow {
 }
 
 /** What is not looked at by any statement. */
-type Settings = Pick<Conversation, 'systemPrompt' | 'metadata' | 'model'>;
+type Settings = Pick<Conversation, 'title' | 'systemPrompt' | 'metadata' | 'model'>;
 
 export interface Turn {
   readonly conversation: ConversationRow;
@@ -30,11 +30,25 @@ export interface Turn {
   readonly now: number;
 }
 
+/** A place in an owner's list, which runs from the last used to the first. */
+export interface ListPlace {
+  readonly updatedAt: number;
+  readonly id: number;
+}
+
+const ROW = `
+  SELECT id, owner, conversation_id AS conversationId, settings, created_at AS createdAt, updated_at AS updatedAt,
+    version, message_count AS messageCount, active_reply AS activeReply, answered_by AS answeredBy,
+    cut_position AS cutPosition, cut_turns AS cutTurns
+  FROM conversation`;
+
 /** The conversations themselves. One that has outlived `conversationMs` is not found, removed or not. */
 export class ConversationTable {
   readonly #conversationMs: number;
   readonly #find;
+  readonly #list;
   readonly #insert;
+  readonly #update;
   readonly #delete;
   readonly #deleteExpired;
   readonly #beginTurn;
@@ -44,18 +58,24 @@ export class ConversationTable {
     this.#conversationMs = conversationMs;
     this.#find = prepareQuery<ConversationRow>(
       database,
-      `SELECT id, owner, conversation_id AS conversationId, settings, created_at AS createdAt, updated_at AS updatedAt,
-         version, message_count AS messageCount, active_reply AS activeReply, answered_by AS answeredBy,
-         cut_position AS cutPosition, cut_turns AS cutTurns
-       FROM conversation
-       WHERE owner = :owner AND conversation_id = :conversationId
+      `${ROW} WHERE owner = :owner AND conversation_id = :conversationId
          AND (updated_at > :expired OR active_reply IS NOT NULL)`,
+    );
+    this.#list = prepareQuery<ConversationRow>(
+      database,
+      `${ROW} WHERE owner = :owner AND (updated_at, id) < (:updatedAt, :id)
+         AND (updated_at > :expired OR active_reply IS NOT NULL)
+       ORDER BY updated_at DESC, id DESC LIMIT :limit`,
     );
     this.#insert = prepareQuery(
       database,
       `INSERT INTO conversation (owner, conversation_id, settings, created_at, updated_at, version, message_count,
          cut_position, cut_turns)
-       VALUES (:owner, :conversationId, :settings, :now, :now, 1, 0, 0, 0)`,
+       VALUES (:owner, :conversationId, :settings, :now, :now, :version, 0, 0, 0)`,
+    );
+    this.#update = prepareQuery(
+      database,
+      'UPDATE conversation SET settings = :settings, updated_at = :now, version = :version WHERE id = :id',
     );
     this.#delete = prepareQuery(
       database,
@@ -85,14 +105,31 @@ export class ConversationTable {
     return this.#find.get({ ...toStoredKey(key), expired: this.toExpired(now) });
   }
 
-  /** There must be none that `find` finds; one that has expired gives way. */
-  create({ systemPrompt, metadata, model, ...key }: NewConversation, now: number): ConversationRow {
+  /** An owner's conversations after a place in the list, at most `limit`. */
+  list(
+    owner: string,
+    after: ListPlace,
+    { now, limit }: { readonly now: number; readonly limit: number },
+  ): ConversationRow[] {
+    return this.#list.all({ owner: toStoredText(owner), ...after, expired: this.toExpired(now), limit });
+  }
+
+  /** There must be none that `find` finds; one that has expired gives way. `version` is its first. */
+  create({ systemPrompt, metadata, model, ...key }: NewConversation, version: number, now: number): ConversationRow {
     this.delete(key);
     const settings = JSON.stringify({ systemPrompt, metadata, model });
-    this.#insert.run({ ...toStoredKey(key), settings, now });
+    this.#insert.run({ ...toStoredKey(key), settings, version, now });
     const row = this.find(key, now);
     if (!row) throw new Error('A conversation that has just been inserted is not there.');
     return row;
+  }
+
+  /** Changes the settings that the patch names. */
+  update(row: ConversationRow, patch: ConversationPatch, now: number): void {
+    const before = toSettings(row);
+    const after = withPatch(before, patch);
+    const isNewPrompt = after.systemPrompt !== before.systemPrompt;
+    this.#update.run({ id: row.id, settings: JSON.stringify(after), version: row.version + Number(isNewPrompt), now });
   }
 
   /** Removes it with everything that belongs to it; whether it was there. */
@@ -154,6 +191,18 @@ const toStoredKey = (key: ConversationKey): { readonly owner: string; readonly c
 });
 
 const toSettings = (row: ConversationRow): Settings => JSON.parse(row.settings);
+
+/** What the patch does not name stays; null takes away. */
+const withPatch = (settings: Settings, patch: ConversationPatch): Settings => {
+  const changed = { ...settings, ...patch };
+  const { title, systemPrompt, metadata, model } = changed;
+  return {
+    ...(title != null && { title }),
+    ...(systemPrompt != null && { systemPrompt }),
+    ...(metadata != null && { metadata }),
+    ...(model !== undefined && { model }),
+  };
+};
 
 /** A cut never moves back: what was left out once stays so. */
 const toForwardCut = (row: ConversationRow, cut: Cut): { readonly cutPosition: number; readonly cutTurns: number } =>

@@ -3,7 +3,7 @@ import type { Metadata } from '../../conversation/message.ts';
 import type { ReplyState } from '../../conversation/reply-event.ts';
 import type { ReplyRecord, Token } from '../chat-store.ts';
 import { prepareQuery } from './query.ts';
-import { fromStoredText, toStoredText } from './stored-text.ts';
+import { fromStoredText, toStoredText } from '../stored-text.ts';
 
 /** What no statement looks at. */
 export interface ReplyBody {

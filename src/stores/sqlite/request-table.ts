@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { KnownRequest } from '../chat-store.ts';
 import { prepareQuery } from './query.ts';
-import { fromStoredText, toStoredText } from './stored-text.ts';
+import { fromStoredText, toStoredText } from '../stored-text.ts';
 
 export interface NewRequest extends KnownRequest {
   readonly conversation: number;

@@ -67,8 +67,11 @@ const FIRST_SCHEMA = `
   CREATE INDEX request_age ON request (expires_at);
 `;
 
+// A page of an owner's conversations is read off this index, wherever it begins.
+const CONVERSATION_LIST = 'CREATE INDEX conversation_use ON conversation (owner, updated_at, id)';
+
 /** What leads from each version to the next, from an empty file on. Only ever added to. */
-const MIGRATIONS: readonly string[] = [FIRST_SCHEMA];
+const MIGRATIONS: readonly string[] = [FIRST_SCHEMA, CONVERSATION_LIST];
 
 /** The version of the schema that this build reads and writes. */
 export const SCHEMA_VERSION = MIGRATIONS.length;

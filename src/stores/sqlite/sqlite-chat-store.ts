@@ -12,20 +12,26 @@ import type {
   Closing,
   Conversation,
   ConversationKey,
+  ConversationPage,
+  ConversationPatch,
   Finish,
   Lease,
   MessageRange,
   NewConversation,
   Opened,
+  PageRequest,
   RenewAnswer,
   ReplyRecord,
   Retention,
   SealAnswer,
 } from '../chat-store.ts';
 import { DEFAULT_RETENTION, MINUTE_MS } from '../chat-store.ts';
+import { encodeCursor, parseCursor } from '../cursor.ts';
+import { Nudges } from '../nudges.ts';
+import { toFirstVersion } from '../versions.ts';
 import { appendEvents, renewLease } from './append.ts';
 import { beginReply } from './begin.ts';
-import { toConversation } from './conversation-table.ts';
+import { type ListPlace, toActiveReply, toConversation } from './conversation-table.ts';
 import { cancelReply, finishReply, sealReply } from './ending.ts';
 import { removeExpired } from './expiry.ts';
 import { GroupCommit } from './group-commit.ts';
@@ -58,6 +64,7 @@ export class SqliteChatStore implements ChatStore {
   readonly #commits: GroupCommit;
   readonly #tables: Tables;
   readonly #parts: StoreParts;
+  readonly #nudges = new Nudges();
   readonly #sweep: Disposable;
   readonly #lock: Disposable | undefined;
 
@@ -80,13 +87,18 @@ export class SqliteChatStore implements ChatStore {
     withStorageErrors(() => loadSchemaVersion(this.#database));
   }
 
+  /** The file is this process's own, and how it is set up is this store's doing. */
+  async findRisks(): Promise<readonly string[]> {
+    return [];
+  }
+
   async createConversation(
     conversation: NewConversation,
   ): Promise<{ readonly type: 'created'; readonly conversation: Conversation } | { readonly type: 'exists' }> {
     return this.#commits.run('power', () => {
       const now = this.#parts.clock.now();
       if (this.#tables.conversations.find(conversation, now)) return { type: 'exists' } as const;
-      const row = this.#tables.conversations.create(conversation, now);
+      const row = this.#tables.conversations.create(conversation, toFirstVersion(this.#parts.ids), now);
       return { type: 'created', conversation: toConversation(row) } as const;
     });
   }
@@ -105,12 +117,46 @@ export class SqliteChatStore implements ChatStore {
     });
   }
 
-  async deleteConversation(key: ConversationKey): Promise<{ readonly type: 'deleted' | 'gone' }> {
-    return this.#commits.run('power', () => {
-      const isThere = this.#tables.conversations.find(key, this.#parts.clock.now()) !== undefined;
-      this.#tables.conversations.delete(key);
-      return { type: isThere ? 'deleted' : 'gone' };
+  async listConversations(owner: string, { cursor, limit }: PageRequest): Promise<ConversationPage> {
+    const after = cursor === undefined ? BEFORE_ALL : toListPlace(cursor);
+    return this.#read((now) => {
+      const rows = this.#tables.conversations.list(owner, after, { now, limit: limit + 1 }); // one more: is there a next page?
+      const page = rows.slice(0, limit);
+      const last = rows.length > limit ? page.at(-1) : undefined;
+      return {
+        conversations: page.map(toConversation),
+        ...(last && { nextCursor: encodeCursor({ updatedAt: last.updatedAt, id: String(last.id) }) }),
+      };
     });
+  }
+
+  async updateConversation(
+    key: ConversationKey,
+    patch: ConversationPatch,
+  ): Promise<{ readonly type: 'updated'; readonly conversation: Conversation } | { readonly type: 'gone' }> {
+    return this.#commits.run('power', () => {
+      const { conversations } = this.#tables;
+      const now = this.#parts.clock.now();
+      const before = conversations.find(key, now);
+      if (before) conversations.update(before, patch, now);
+      const after = before && conversations.find(key, now);
+      return after ? { type: 'updated', conversation: toConversation(after) } : { type: 'gone' };
+    });
+  }
+
+  async deleteConversation(key: ConversationKey): Promise<{ readonly type: 'deleted' | 'gone' }> {
+    const row = await this.#commits.run('power', () => {
+      const found = this.#tables.conversations.find(key, this.#parts.clock.now());
+      this.#tables.conversations.delete(key);
+      return found;
+    });
+    const active = row && toActiveReply(row);
+    if (active !== undefined) this.#nudges.nudge(active);
+    return { type: row ? 'deleted' : 'gone' };
+  }
+
+  toMessageId(_key: ConversationKey, random: string): string {
+    return `msg_${random}`;
   }
 
   async open(key: ConversationKey, requestId: string): Promise<Opened> {
@@ -128,15 +174,21 @@ export class SqliteChatStore implements ChatStore {
   }
 
   async append(appends: readonly Append[]): Promise<readonly AppendAnswer[]> {
-    return this.#commits.run('process', () => appends.map((append) => appendEvents(this.#parts, append)));
+    const answers = await this.#commits.run('process', () =>
+      appends.map((append) => appendEvents(this.#parts, append)),
+    );
+    for (const [index, { messageId }] of appends.entries()) this.#nudge(messageId, answers[index]);
+    return answers;
   }
 
   async finish(finish: Finish): Promise<AppendAnswer> {
-    return this.#commits.run('power', () => finishReply(this.#parts, finish));
+    const answer = await this.#commits.run('power', () => finishReply(this.#parts, finish));
+    return this.#nudge(finish.messageId, answer);
   }
 
   async cancel(closing: Closing): Promise<CloseAnswer> {
-    return this.#commits.run('power', () => cancelReply(this.#parts, closing));
+    const answer = await this.#commits.run('power', () => cancelReply(this.#parts, closing));
+    return this.#nudge(closing.messageId, answer);
   }
 
   async renew(leases: readonly Lease[]): Promise<readonly RenewAnswer[]> {
@@ -150,7 +202,8 @@ export class SqliteChatStore implements ChatStore {
   }
 
   async seal(closing: Closing): Promise<SealAnswer> {
-    return this.#commits.run('power', () => sealReply(this.#parts, closing));
+    const answer = await this.#commits.run('power', () => sealReply(this.#parts, closing));
+    return this.#nudge(closing.messageId, answer);
   }
 
   async loadReply(messageId: string): Promise<ReplyRecord | undefined> {
@@ -166,6 +219,11 @@ export class SqliteChatStore implements ChatStore {
       const isOver = !row || (row.logUntil !== null && row.logUntil <= now);
       return isOver ? [] : this.#tables.log.read(row.id, after, limit);
     });
+  }
+
+  watch(messageId: string, onNudge: () => void): Disposable {
+    this.#parts.clock.afterTurn(() => this.#nudges.nudge(messageId));
+    return this.#nudges.add(messageId, onNudge);
   }
 
   async loadReplyMessage(messageId: string): Promise<AssistantMessage | undefined> {
@@ -190,6 +248,12 @@ export class SqliteChatStore implements ChatStore {
     this.#lock?.[Symbol.dispose]();
   }
 
+  /** Tells the watchers of a reply that its log has grown, where it has. */
+  #nudge<Answer extends { readonly type: string } | undefined>(messageId: string, answer: Answer): Answer {
+    if (answer?.type === 'ok') this.#nudges.nudge(messageId);
+    return answer;
+  }
+
   #findRecord(messageId: string, now: number): ReturnType<Tables['replies']['findRecord']> {
     return this.#tables.replies.findRecord(messageId, this.#tables.conversations.toExpired(now));
   }
@@ -198,3 +262,10 @@ export class SqliteChatStore implements ChatStore {
     return withStorageErrors(() => read(this.#parts.clock.now()));
   }
 }
+
+const BEFORE_ALL: ListPlace = { updatedAt: Number.MAX_SAFE_INTEGER, id: 0 };
+
+const toListPlace = (cursor: string): ListPlace => {
+  const { updatedAt, id } = parseCursor(cursor);
+  return { updatedAt, id: Number(id) };
+};

@@ -3,7 +3,7 @@ import {
   addTurn,
   beginReply,
   key,
-  newName,
+  newMessageId,
   type OpenHarness,
   readAll,
   toAppend,
@@ -45,7 +45,7 @@ export const describeBegin = (open: OpenHarness): void => {
       await using harness = await open();
       const reply = await beginReply(harness);
       const { messageId } = reply;
-      const repeat = { ...reply.begin, messageId: newName('reply') };
+      const repeat = { ...reply.begin, messageId: newMessageId(harness) };
       expect(await harness.store.begin(repeat)).toStrictEqual({ type: 'exists', messageId });
 
       await harness.store.finish(toFinish(reply, { seq: 1, content: 'Yes.' }));
@@ -54,10 +54,34 @@ export const describeBegin = (open: OpenHarness): void => {
       expect(await harness.store.loadMessages(key, { limit: 10 })).toHaveLength(2);
     });
 
+    it('answers the very same call as the first time, as its answer may have been lost', async () => {
+      await using harness = await open();
+      const { begin, token } = await beginReply(harness);
+      expect(await harness.store.begin(begin)).toStrictEqual({ type: 'begun', token });
+      await harness.store.append([toAppend({ messageId: begin.messageId, token }, 1, 'a')]);
+      expect(await harness.store.begin(begin)).toStrictEqual({ type: 'begun', token });
+      expect(await harness.store.loadMessages(key, { limit: 10 })).toHaveLength(1);
+      expect(await readAll(harness.store, begin)).toHaveLength(1);
+    });
+
+    it('gives the token to nobody else, and to nobody after the end', async () => {
+      await using harness = await open();
+      const reply = await beginReply(harness);
+      const { begin, messageId } = reply;
+      const exists = { type: 'exists', messageId };
+      expect(await harness.store.begin({ ...begin, instance: 'another' })).toStrictEqual(exists);
+      expect(await harness.store.begin({ ...begin, fingerprint: 'other' })).toStrictEqual({
+        ...exists,
+        type: 'conflict',
+      });
+      await harness.store.finish(toFinish(reply, { seq: 1, content: 'Yes.' }));
+      expect(await harness.store.begin(begin)).toStrictEqual(exists);
+    });
+
     it('refuses a request id with another body', async () => {
       await using harness = await open();
       const { begin, messageId } = await beginReply(harness);
-      const other = { ...begin, messageId: newName('reply'), fingerprint: 'another body' };
+      const other = { ...begin, messageId: newMessageId(harness), fingerprint: 'another body' };
       expect(await harness.store.begin(other)).toStrictEqual({ type: 'conflict', messageId });
     });
 
@@ -73,7 +97,8 @@ export const describeBegin = (open: OpenHarness): void => {
     it('names the reply that runs, whatever version is expected', async () => {
       await using harness = await open();
       const { messageId } = await beginReply(harness);
-      for (const expectedVersion of [0, 1, 2, 3]) {
+      const { version = 0 } = (await harness.store.loadConversation(key)) ?? {};
+      for (const expectedVersion of [0, version - 1, version, version + 1]) {
         const answer = await harness.store.begin(toBegin(harness, { expectedVersion }));
         expect(answer).toStrictEqual({ type: 'busy', messageId });
       }
@@ -101,6 +126,16 @@ export const describeBegin = (open: OpenHarness): void => {
       expect(await harness.store.begin(late)).toStrictEqual({ type: 'stale' });
     });
 
+    it('finds a prompt stale whose conversation has been deleted and made anew', async () => {
+      await using harness = await open();
+      await addTurn(harness, 'Yes.');
+      const { conversation } = await harness.store.open(key, 'r');
+      await harness.store.deleteConversation(key);
+      await addTurn(harness, 'No.');
+      const late = toBegin(harness, { expectedVersion: conversation?.version ?? 0 });
+      expect(await harness.store.begin(late)).toStrictEqual({ type: 'stale' });
+    });
+
     it('keeps the system prompt of the first turn only', async () => {
       await using harness = await open();
       const metadata = { floor: 2 };
@@ -120,7 +155,7 @@ export const describeBegin = (open: OpenHarness): void => {
     it('begins one reply of fifty repeats at once', async () => {
       await using harness = await open();
       const begin = toBegin(harness);
-      const repeats = Array.from({ length: 50 }, () => ({ ...begin, messageId: newName('reply') }));
+      const repeats = Array.from({ length: 50 }, () => ({ ...begin, messageId: newMessageId(harness) }));
 
       const answers = await Promise.all(repeats.map((repeat) => harness.store.begin(repeat)));
 

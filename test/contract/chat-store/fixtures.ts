@@ -54,12 +54,15 @@ export const failed: ReplyOutcome = {
   timings: TIMINGS,
 };
 
+/** An id for a reply of this conversation. */
+export const newMessageId = ({ store }: StoreUnderTest, of = key): string => store.toMessageId(of, newName('reply'));
+
 /** A request to begin the first reply of `key`, with ids of its own. */
 export const toBegin = (harness: StoreUnderTest, changes: Partial<Begin> = {}): Begin => ({
   ...key,
   requestId: newName('request'),
   fingerprint: 'body',
-  messageId: newName('reply'),
+  messageId: newMessageId(harness, { ...key, ...changes }),
   userMessage: { role: 'user', id: newName('user'), content: 'Is it done?', createdAt: harness.now() },
   model: 'qwen3:4b',
   expectedVersion: 0,

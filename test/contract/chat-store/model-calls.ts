@@ -93,6 +93,8 @@ const toBeginCall = async (world: World, command: CommandOf<'begin'>): Promise<C
     fingerprint: `body ${command.body}`,
     expectedVersion: command.isLate ? 1_000 : (conversation?.version ?? 0),
   });
+  const [first] = (await harness.store.loadMessages(of, { before: 2, limit: 1 })) ?? [];
+  const seen = { messageCount: conversation?.messageCount ?? 0, firstId: first?.id };
   world.messageIds.push(begin.messageId);
   const { requestId, fingerprint, messageId, userMessage } = begin;
   return {
@@ -108,7 +110,8 @@ const toBeginCall = async (world: World, command: CommandOf<'begin'>): Promise<C
         messageId,
         room: of.conversationId,
         content: userMessage.content,
-        messageCount: command.isLate ? undefined : (conversation?.messageCount ?? 0),
+        id: userMessage.id,
+        seen: command.isLate ? undefined : seen,
         token: tokens.get(messageId) ?? '',
       }),
   };

@@ -1,6 +1,8 @@
 import type { ReplyState } from '../../../src/conversation/reply-event.ts';
 
 interface ModelMessage {
+  /** Of a user message. */
+  readonly id?: string;
   readonly content: string;
   sendable: boolean;
 }
@@ -49,30 +51,39 @@ export const observeModel = (state: ModelState, rooms: readonly string[]): Obser
   return observation;
 };
 
+/** How many messages a conversation had, and which was the first: one that took its id has another. */
+export interface SeenRoom {
+  readonly messageCount: number;
+  readonly firstId: string | undefined;
+}
+
 export interface ModelBegin {
   readonly room: string;
   readonly requestId: string;
   readonly fingerprint: string;
   readonly messageId: string;
   readonly content: string;
-  /** How many messages the conversation had when it was opened; undefined for a version that never was. */
-  readonly messageCount: number | undefined;
+  /** The user message's. */
+  readonly id: string;
+  /** What the conversation was when it was opened; undefined for a version that never was. */
+  readonly seen: SeenRoom | undefined;
   readonly token: string;
 }
 
 export const beginModel = (state: ModelState, begin: ModelBegin): unknown => {
-  const { room, requestId, fingerprint, messageId, content, token } = begin;
+  const { room, requestId, fingerprint, messageId, content, id, seen, token } = begin;
   const model = state.rooms[room];
   const known = model?.requests[requestId];
   if (known) {
     return { type: known.fingerprint === fingerprint ? 'exists' : 'conflict', messageId: known.messageId };
   }
   if (model?.active) return { type: 'busy', messageId: model.active };
-  if ((model?.messages.length ?? 0) !== begin.messageCount) return { type: 'stale' };
+  const firstId = model?.messages[0]?.id;
+  if ((model?.messages.length ?? 0) !== seen?.messageCount || firstId !== seen?.firstId) return { type: 'stale' };
   const next = model ?? { active: undefined, messages: [], requests: {} };
   state.rooms[room] = next;
   next.active = messageId;
-  next.messages.push({ content, sendable: true });
+  next.messages.push({ id, content, sendable: true });
   next.requests[requestId] = { messageId, fingerprint };
   state.replies[messageId] = { room, token, state: 'running', log: [] };
   return { type: 'begun', token };

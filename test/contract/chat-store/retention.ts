@@ -4,7 +4,7 @@ import {
   addTurn,
   beginReply,
   key,
-  newName,
+  newMessageId,
   type OpenHarness,
   readAll,
   toAppend,
@@ -73,7 +73,7 @@ export const describeRetention = (open: OpenHarness): void => {
       await using harness = await open();
       await addTurn(harness, 'Yes.', { systemPrompt: 'Be brief.' });
       await harness.advance(harness.retention.conversationMs);
-      const { messageId } = await beginReply(harness, { messageId: newName('reply') });
+      const { messageId } = await beginReply(harness, { messageId: newMessageId(harness) });
       const conversation = await harness.store.loadConversation(key);
       expect(conversation).toMatchObject({ messageCount: 1, activeReply: messageId });
       expect(conversation).not.toHaveProperty('systemPrompt');

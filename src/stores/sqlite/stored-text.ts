@@ -1,8 +1,0 @@
-/**
- * Text for a column that is compared: JSON's spelling without the quotes. SQLite keeps UTF-8, where half of a
- * surrogate pair has no place; written out (`\ud83d`), two different ids stay different and come back as they were.
- */
-export const toStoredText = (text: string): string => JSON.stringify(text).slice(1, -1);
-
-/** The text that `toStoredText` has written. */
-export const fromStoredText = (stored: string): string => String(JSON.parse(`"${stored}"`));
