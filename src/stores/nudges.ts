@@ -2,6 +2,11 @@
 export class Nudges {
   readonly #watchers = new Map<string, Set<() => void>>();
 
+  /** The replies that somebody watches. */
+  get watched(): readonly string[] {
+    return [...this.#watchers.keys()];
+  }
+
   /** Whether anybody watches the reply. */
   has(messageId: string): boolean {
     return this.#watchers.has(messageId);
@@ -23,11 +28,5 @@ export class Nudges {
   nudge(messageId: string): void {
     const watchers = [...(this.#watchers.get(messageId) ?? [])]; // who is added by one of them is not told
     for (const onNudge of watchers) onNudge();
-  }
-
-  /** Everybody may have missed something. */
-  nudgeAll(): void {
-    const messageIds = [...this.#watchers.keys()];
-    for (const messageId of messageIds) this.nudge(messageId);
   }
 }
