@@ -40,9 +40,9 @@ process.on('exit', () => {
 
 export const startRedisServer = async (...settings: readonly string[]): Promise<RedisServer> => {
   const folder = await mkdtemp(join(tmpdir(), 'chat-redis-'));
-  const port = await findFreePort();
-  const start = (): Promise<ChildProcess> => startProcess(folder, port, settings);
-  let child = await start();
+  const first = await startSomewhere(folder, settings);
+  const { port } = first;
+  let { child } = first;
   const admin = new Redis({ host: HOST, port, retryStrategy: () => 20 });
   admin.on('error', () => undefined); // it may be killed at any time
   const kill = (): Promise<void> => endProcess(child);
@@ -54,7 +54,7 @@ export const startRedisServer = async (...settings: readonly string[]): Promise<
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
     restart: async () => {
-      child = await start();
+      child = await startProcess(folder, port, settings);
     },
     [Symbol.asyncDispose]: async () => {
       admin.disconnect();
@@ -73,8 +73,8 @@ export interface RedisCluster extends AsyncDisposable {
 }
 
 /** Three masters, each with a third of the slots. */
-export const startRedisCluster = async (): Promise<RedisCluster> => {
-  const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'];
+export const startRedisCluster = async (...more: readonly string[]): Promise<RedisCluster> => {
+  const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000', ...more];
   const nodes = await Promise.all([1, 2, 3].map(() => startRedisServer(...settings)));
   const addresses = nodes.map(({ port }) => `${HOST}:${port}`);
   await promisify(execFile)('redis-cli', ['--cluster', 'create', ...addresses, '--cluster-yes']);
@@ -86,6 +86,23 @@ export const startRedisCluster = async (): Promise<RedisCluster> => {
       await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
     },
   };
+};
+
+const TRIES = 5;
+
+/** A free port may be taken by somebody else before the server has it: then there are others. */
+const startSomewhere = async (
+  folder: string,
+  settings: readonly string[],
+): Promise<{ readonly port: number; readonly child: ChildProcess }> => {
+  for (let tries = 1; ; tries++) {
+    const port = await findFreePort();
+    try {
+      return { port, child: await startProcess(folder, port, settings) };
+    } catch (error) {
+      if (tries === TRIES) throw error;
+    }
+  }
 };
 
 const startProcess = async (folder: string, port: number, settings: readonly string[]): Promise<ChildProcess> => {

@@ -62,10 +62,16 @@ const connect = async (connection: RedisConnection, address: RedisAddress): Prom
     await connection.ping();
   } catch (cause) {
     throw new StorageUnavailableError(
-      `Redis at ${describeAddress(address)} does not let us in. Start it, or set REDIS_URL to where it is, with its user and password.`,
+      `Redis at ${describeAddress(address)} does not let us in (${toReason(cause)}). Start it, or set REDIS_URL to where it is, with its user and password.`,
       { cause },
     );
   }
+};
+
+/** A socket's code, or what Redis says first; the rest may hold what nobody should read. */
+const toReason = (error: unknown): string => {
+  if (!(error instanceof Error)) return 'unknown';
+  return 'code' in error ? String(error.code) : (/^[A-Z]{4,}/.exec(error.message)?.[0] ?? 'no answer');
 };
 
 const checkServer = async (connection: RedisConnection): Promise<void> => {

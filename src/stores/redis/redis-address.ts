@@ -51,12 +51,12 @@ export const describeAddress = ({ nodes, path }: RedisAddress): string =>
 
 const parseUrl = (text: string): URL => {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (!url || !SCHEMES.has(url.protocol)) throw wrong();
+  if (!url || !SCHEMES.has(url.protocol) || (url.hostname === '') !== (url.protocol === 'unix:')) throw wrong();
   return url;
 };
 
 const toNode = ({ hostname, port }: URL): RedisNode => ({
-  host: hostname.replace(/^\[|\]$/g, '') || '127.0.0.1',
+  host: hostname.replace(/^\[|\]$/g, ''), // the brackets of IPv6
   port: port === '' ? DEFAULT_PORT : Number(port),
 });
 

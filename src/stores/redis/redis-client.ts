@@ -25,7 +25,7 @@ type ClientOptions = Omit<RedisOptions, 'replyMapping'>;
  */
 export const toClientOptions = (address: RedisAddress): ClientOptions => ({
   enableOfflineQueue: false,
-  maxRetriesPerRequest: 1,
+  maxRetriesPerRequest: 0, // with 1, what was under way when the connection broke waits for its timeout
   autoResendUnfulfilledCommands: false,
   commandTimeout: COMMAND_TIMEOUT_MS,
   connectTimeout: CONNECT_TIMEOUT_MS,

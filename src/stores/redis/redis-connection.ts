@@ -29,12 +29,13 @@ export class RedisConnection {
   readonly #clock: Clock;
   readonly #serverTime: (() => number) | undefined;
   #connectedAt = Number.POSITIVE_INFINITY;
+  #lastError: unknown;
 
   constructor({ address, clock, ids, serverTime }: RedisConnectionParts) {
     this.#client = createClient(address, ids);
     this.#clock = clock;
     this.#serverTime = serverTime;
-    this.#client.on('error', () => undefined); // each command tells its caller
+    this.#client.on('error', (error: unknown) => void (this.#lastError = error)); // each command tells its own caller
     const onReady = (): void => void (this.#connectedAt = this.#clock.now());
     if (this.#client instanceof Cluster) {
       this.#client.on('+node', (node: Redis) => {
@@ -56,9 +57,13 @@ export class RedisConnection {
     return this.#clock.now() - this.#connectedAt;
   }
 
-  /** Resolves when the first connection stands; rejects with what ioredis says. */
+  /** Resolves when the first connection stands; rejects with why it does not. */
   async connect(): Promise<void> {
-    await this.#client.connect();
+    try {
+      await this.#client.connect();
+    } catch (error) {
+      throw this.#lastError ?? error;
+    }
   }
 
   /** The masters that are known now, as Redis names them. */

@@ -5,7 +5,7 @@ import type { RedisConnection } from './redis-connection.ts';
 export const findRisks = async (connection: RedisConnection): Promise<readonly string[]> => {
   const reports = await askEach(connection, 'INFO', 'everything');
   const settings = await Promise.all(
-    ['maxmemory-policy', 'appendfsync', 'maxmemory'].map((name) => askEach(connection, 'CONFIG', 'GET', name)),
+    ['maxmemory-policy', 'appendfsync'].map((name) => askEach(connection, 'CONFIG', 'GET', name)),
   );
   const nodes = reports.map((report, index) => ({
     info: parseInfo(asText(report)),
@@ -40,12 +40,7 @@ const findLateSync: FindRisk = ({ info, config }) => {
     : `Redis may lose what was acknowledged when its machine fails (appendfsync ${sync}). Set appendfsync always.`;
 };
 
-const findNoLimit: FindRisk = ({ config }) =>
-  config.get('maxmemory') === '0'
-    ? 'Redis may use all memory of its machine (maxmemory 0). Set maxmemory below what there is.'
-    : undefined;
-
-const RISKS: readonly FindRisk[] = [findEviction, findMissingLog, findLateSync, findNoLimit];
+const RISKS: readonly FindRisk[] = [findEviction, findMissingLog, findLateSync];
 
 /** What each node says; empty where it is forbidden to ask. */
 const askEach = async (
