@@ -29,12 +29,15 @@ export const RUNNING_LEASE_MS = 4_000;
  * that expire with their instance. One charge is one atomic step. It throws what a `ChatStore` throws.
  */
 export interface CallerLimits {
-  /** Takes one request and one running reply, or neither. Repeating it under the same request changes nothing. */
+  /**
+   * Takes one request and one running reply, or neither. Repeating it under the same request changes nothing, where
+   * the reply still counts as running; where it does not, a repeat takes a place to run, and no request.
+   */
   charge(request: CallerRequest, allowance: CallerAllowance): Promise<ChargeAnswer>;
-  /** Gives both back: nothing has begun. */
+  /** Gives both back: nothing has begun. Not for whom `begin` tells that the request exists: it was begun with them. */
   refund(request: CallerRequest): Promise<void>;
   /** The reply has ended: it runs no more; the request stays charged. */
   release(request: CallerRequest): Promise<void>;
-  /** The replies run still. */
+  /** The replies run still; one that had expired meanwhile counts again. */
   renew(requests: readonly CallerRequest[]): Promise<void>;
 }

@@ -97,7 +97,10 @@ export const toCallerKeys = (owner: string): Record<'conversations' | 'charges' 
 export const toDigest = (texts: readonly string[]): string =>
   createHash('sha256').update(JSON.stringify(texts)).digest('base64url').slice(0, DIGEST_LENGTH);
 
-const toShard = (name: string): string => toShardName((Buffer.from(name, 'base64url')[0] ?? 0) % SHARDS);
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/** A digest's first digit has as many values as there are shards. */
+const toShard = (name: string): string => toShardName(BASE64URL.indexOf(name.charAt(0)));
 
 function toShardName(index: number): string {
   return `s${String(index).padStart(2, '0')}`;

@@ -88,10 +88,10 @@ const toBeginValues = (
 /** `ChatStore.append`. */
 export const appendEvents = async (parts: RedisParts, appends: readonly Append[]): Promise<readonly AppendAnswer[]> => {
   const answers = await runForEach(parts, scripts.appendEvents, appends, (append, place) => {
-    const { running, replies, leases } = toConversationKeys(place);
+    const { running, replies, leases, logs } = toConversationKeys(place);
     const { messageId, token, seq, events } = append;
     return {
-      keys: [running, toLogKey(place), replies, leases],
+      keys: [running, logs + place.replyId, replies, leases],
       values: [messageId, place.replyId, token, seq, events.length, ...events.map(encodeEvent)],
     };
   });
