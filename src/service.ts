@@ -51,7 +51,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   const provider = withFormat(withRetry(ollama, { clock, ids, maxRetries: config.maxRetries }));
   const models = new ModelDirectory({
     provider,
-    ...(config.nodeEnv !== 'production' && { fallback: new ElizaProvider({ clock, ids }) }),
+    ...(config.nodeEnv !== 'production' && { fallback: new ElizaProvider({ clock, ids, standsInFor: config.model }) }),
     defaultModel: config.model,
     allowedModels: config.models,
   });

@@ -11,6 +11,11 @@ export interface OwnerOption {
   readonly owner?: string;
 }
 
+export interface WatchOptions extends OwnerOption {
+  /** Ends the watching; the reply goes on. */
+  readonly signal?: AbortSignal;
+}
+
 export interface CreateOptions extends OwnerOption {
   readonly metadata?: Metadata;
   /** Asked for when a request names none. */

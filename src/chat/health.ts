@@ -28,7 +28,7 @@ export const checkHealth = async ({ store, models, running, draining }: HealthIn
   const ready = isStoreUp && !draining;
   const fallback = models.fallbackName;
   return {
-    status: !ready ? 'unavailable' : backend.status === 'up' ? 'ok' : 'degraded',
+    status: !ready ? 'unavailable' : backend.status === 'up' && backend.hint === undefined ? 'ok' : 'degraded',
     store: { status: isStoreUp ? 'up' : 'down' },
     backend: { ...backend, provider: models.providerName },
     ...(fallback !== undefined && { fallback }),

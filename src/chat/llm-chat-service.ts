@@ -16,6 +16,7 @@ import {
   type MessagePage,
   type OwnerOption,
   type PageOptions,
+  type WatchOptions,
 } from './conversations.ts';
 import { createDemo } from './demo.ts';
 import { answers, checkHealth, type ServiceHealth } from './health.ts';
@@ -51,10 +52,6 @@ export interface ChatServiceParts {
   readonly onError: (error: LLMError) => void;
   /** Closes what was opened for the service. */
   readonly onClose?: () => Promise<void>;
-}
-
-export interface WatchOptions extends OwnerOption {
-  readonly signal?: AbortSignal;
 }
 
 const DEFAULT_LOG_PAGE = 200;

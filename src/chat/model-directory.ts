@@ -85,11 +85,17 @@ export class ModelDirectory {
     return this.isFallback && fallback ? [...offered, ...(await fallback.listModels())] : offered;
   }
 
-  /** Asks the backend how it is; hears of it for the first time, perhaps. */
+  /** Asks the backend how it is, and whether it has the default model; hears of it for the first time, perhaps. */
   async health(): Promise<ProviderHealth> {
-    const health = await this.#parts.provider.health();
-    if (health.status === 'up') this.#hasAnswered = true;
-    return health;
+    const { provider, defaultModel } = this.#parts;
+    const health = await provider.health();
+    if (health.status !== 'up') return health;
+    this.#hasAnswered = true;
+    const problem = await provider.findModel(defaultModel).then(
+      () => undefined,
+      (error: unknown) => toLLMError(error).message,
+    );
+    return problem === undefined ? health : { ...health, hint: problem };
   }
 
   async #standIn(conversation: Conversation | undefined): Promise<ChosenModel> {
