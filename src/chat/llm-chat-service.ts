@@ -1,6 +1,9 @@
 import type { Clock, Ids } from '../clock.ts';
 import { NotFoundError, toLLMError, type LLMError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
+import type { FairQueue } from '../limits/fair-queue.ts';
+import type { HostLimiter } from '../limits/host-limiter.ts';
+import type { Quota } from '../limits/quota.ts';
 import { isEnd, type LogEntry } from '../conversation/reply-event.ts';
 import { TokenCalibration } from '../conversation/token-calibration.ts';
 import type { ModelInfo } from '../providers/provider.ts';
@@ -48,6 +51,13 @@ export interface ChatServiceParts {
   readonly maxTokens: number;
   /** This process, among all that share the store. */
   readonly instance: string;
+  /** In front of the host's slots. */
+  readonly queue: FairQueue;
+  /** What callers may ask for. */
+  readonly quota: Quota;
+  readonly host: HostLimiter;
+  /** Told how each request was met: `accepted`, `duplicate`, or the code of its refusal. */
+  readonly onRequest?: (outcome: string) => void;
   /** Told of errors that are not the caller's. */
   readonly onError: (error: LLMError) => void;
   /** Closes what was opened for the service. */
@@ -141,9 +151,10 @@ export class LLMChatService {
   /** Begins a reply, or finds the one that the same request began. Nothing is stored of what is refused. */
   async request(request: ChatRequest): Promise<Result<Accepted>> {
     const { conversationId, requestId } = request;
-    return this.#answer({ conversationId, ...(requestId !== undefined && { requestId }) }, () =>
-      this.#admission.admit(request),
-    );
+    const context = { conversationId, ...(requestId !== undefined && { requestId }) };
+    const answer = await this.#answer(context, () => this.#admission.admit(request));
+    this.#parts.onRequest?.(answer.success ? (answer.duplicate ? 'duplicate' : 'accepted') : answer.code);
+    return answer;
   }
 
   /** A reply from `position` on, running or ended. */
@@ -237,8 +248,14 @@ export class LLMChatService {
 
   /** How store and backend are. */
   async health(): Promise<ServiceHealth> {
-    const { store, models, replies } = this.#parts;
-    return checkHealth({ store, models, running: replies.running, draining: this.#admission.draining });
+    const { store, models, replies, queue } = this.#parts;
+    return checkHealth({ store, models, queue, running: replies.running, draining: this.#admission.draining });
+  }
+
+  /** What is read again and again: figures of this instance, without a question to anybody. */
+  get load(): { readonly waiting: number; readonly serving: number; readonly running: number } {
+    const { queue, replies } = this.#parts;
+    return { waiting: queue.waiting, serving: queue.serving, running: replies.running };
   }
 
   /** Whether requests can be sent here: the store answers, and the service is not stopping. */

@@ -10,7 +10,7 @@ export type ReplyIdentity = Omit<ReplyRecord, 'state' | 'seq'>;
  * Silence is broken at least every 10 s, so that no proxy takes a slow model for a dead connection. It is looked
  * at once a second: what has lasted for 9 s then could last for more than 10 s at the next look.
  */
-const HEARTBEAT_MS = 9_000;
+export const HEARTBEAT_MS = 9_000;
 
 /**
  * A reply that this instance writes, as the instance's memory has it: the acknowledged tail of its log and its

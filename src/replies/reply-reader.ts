@@ -3,6 +3,7 @@ import { isEnd, type Channel, type LogEntry, type ReplyEnd, type ReplyFailure } 
 import { toDigest, toReplyEnd, toTranscript, type Transcript } from '../conversation/transcript.ts';
 import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
 import type { LiveReply } from './live-reply.ts';
+import { Nudge } from './nudge.ts';
 import type { ReplyStatus } from './reply-status.ts';
 
 /** What a watcher is told, in order. */
@@ -95,10 +96,14 @@ export class ReplyReader {
     signal: AbortSignal,
   ): AsyncGenerator<ReplyUpdate, Position | undefined> {
     let seq = after;
+    using nudge = new Nudge(this.#store, this.#clock, messageId);
     while (!signal.aborted) {
       if (this.#findLive(messageId)) return { seq };
       const entries = await this.#read(messageId, seq, PAGE);
-      if (entries.length > 0) yield { type: 'entries', entries };
+      if (entries.length > 0) {
+        nudge.touch();
+        yield { type: 'entries', entries };
+      }
       if (entries.some(isEnd)) return;
       seq = entries.at(-1)?.seq ?? seq;
       if (entries.length > 0) continue;
@@ -106,7 +111,8 @@ export class ReplyReader {
         yield DELETED;
         return;
       }
-      await this.#clock.sleep(TAIL_CHECK_MS, signal).catch(() => undefined);
+      if (nudge.isSilent()) yield { type: 'status', status: { state: 'generating' } };
+      await nudge.wait(TAIL_CHECK_MS, signal);
     }
   }
 

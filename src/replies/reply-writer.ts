@@ -19,7 +19,14 @@ import type { LiveStatus } from './reply-status.ts';
 import { ReplyTally } from './reply-tally.ts';
 
 /** What a reply is made of: what the provider says, and what was left out of the prompt. */
-export type SourcePart = Part | ContextEvent;
+export type SourcePart = Part | ContextEvent | QueuedPart | { readonly type: 'turn' };
+/** The model's turn has not come; when it has, a `turn` follows. */
+export interface QueuedPart {
+  readonly type: 'queued';
+  /** 1 is the next. */
+  readonly position: number;
+  readonly expectedMs?: number;
+}
 export type ReplySource = (signal: AbortSignal) => AsyncIterable<readonly SourcePart[]>;
 
 /** A backend that does not let go is not waited for any longer. */
@@ -152,6 +159,8 @@ export class ReplyWriter {
     for (const part of parts) {
       if (this.#isDecided) return;
       if (part.type === 'context') this.#tail.add(part);
+      else if (part.type === 'turn') this.#tally.start(now);
+      else if (part.type === 'queued') this.#live.setStatus(toQueued(part));
       else this.#takePart(part, now);
     }
     this.#tail.flush();
@@ -246,6 +255,8 @@ const toEmpty = (finishReason: FinishReason): EmptyResponseError =>
       ? 'The model used up all its tokens before it said a word. Ask with a larger max_tokens, or with think: false.'
       : 'The model ended without saying a word. Ask in other words, or try another model.',
   );
+
+const toQueued = ({ type: state, ...position }: QueuedPart): LiveStatus => ({ state, ...position });
 
 const toLiveStatus = (status: ProviderStatus): LiveStatus =>
   status.state === 'generating' ? { state: 'generating' } : status;

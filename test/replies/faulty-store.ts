@@ -6,10 +6,12 @@ import type {
   ChatStore,
   Closing,
   ConversationKey,
+  ConversationPatch,
   Finish,
   Lease,
   MessageRange,
   NewConversation,
+  PageRequest,
   RenewAnswer,
 } from '../../src/stores/chat-store.ts';
 
@@ -129,6 +131,11 @@ export class FaultyStore implements ChatStore {
   }
 
   ping = () => this.#store.ping();
+  findRisks = () => this.#store.findRisks();
+  listConversations = (owner: string, page: PageRequest) => this.#store.listConversations(owner, page);
+  updateConversation = (key: ConversationKey, patch: ConversationPatch) => this.#store.updateConversation(key, patch);
+  toMessageId = (key: ConversationKey, random: string) => this.#store.toMessageId(key, random);
+  watch = (messageId: string, onNudge: () => void) => this.#store.watch(messageId, onNudge);
   createConversation = (conversation: NewConversation) => this.#store.createConversation(conversation);
   loadConversation = (key: ConversationKey) => this.#store.loadConversation(key);
   loadMessages = (key: ConversationKey, range: MessageRange) => this.#store.loadMessages(key, range);
