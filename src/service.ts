@@ -40,6 +40,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   });
   const ollama = createOllamaProvider({
     baseUrl: config.ollamaBaseUrl,
+    isAddressShown: config.nodeEnv !== 'production',
     contextWindow: config.contextWindow,
     keepAlive: config.keepAlive,
     silenceMs: config.timeoutMs,
