@@ -15,6 +15,7 @@ import { registerDoor } from './transport/door.ts';
 import { registerDocumentRoutes, registerDocuments } from './transport/http/documents.ts';
 import { registerHttpErrors } from './transport/http/http-errors.ts';
 import { registerHttpTransport } from './transport/http/http-transport.ts';
+import { unreadableRequests } from './transport/http/unreadable-request.ts';
 import { registerSocketTransport } from './transport/socket/socket-transport.ts';
 
 export interface App {
@@ -30,6 +31,8 @@ export const VERSION: string = (
 /** A client that sends its request slower than this is let go. */
 const TIMES = { headersMs: 10_000, requestMs: 15_000, keepAliveMs: 72_000, checkMs: 5_000 };
 const MAX_HEADER_BYTES = 8 * 1024;
+/** An id has at most 200 characters, each up to 12 bytes in a URL. */
+const MAX_ID_BYTES = 200 * 12;
 
 // Only what the docs UI needs beyond nothing: its own script, style and images, and calls to this service.
 const CONTENT_SECURITY_POLICY = {
@@ -69,6 +72,8 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
       connectionsCheckingInterval: TIMES.checkMs,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
+    ...unreadableRequests(clock),
+    routerOptions: { maxParamLength: MAX_ID_BYTES },
     genReqId: () => ids.newId(),
     logController: new LogController({ disableRequestLogging: true }), // replies are logged when they end; a line per call would drown them
   });

@@ -52,6 +52,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   const store = observer ? withTiming(opened, clock, (...timing) => observer.timeStore(...timing)) : opened;
   const ollama = createOllamaProvider({
     baseUrl: config.ollamaBaseUrl,
+    isAddressShown: config.nodeEnv !== 'production',
     contextWindow: config.contextWindow,
     keepAlive: config.keepAlive,
     silenceMs: config.timeoutMs,

@@ -33,10 +33,14 @@ export const registerDoor = (
     door.checkOrigin(origin, request.host);
     const { isOpen = false, isSocket = false } = request.routeOptions.config;
     // A handshake for a plain route would be accepted first and closed then: it has no socket, so it is not there.
-    if (request.ws && !isSocket) throw new NotFoundError('There is no socket here. Connect to /ws.');
+    if (isHandshake(request) && !isSocket) throw new NotFoundError('There is no socket here. Connect to /ws.');
     if (isOpen || request.is404) return;
     const credentials = isSocket ? credentialsOfSocket(request.headers) : credentialsOfRequest(request.headers);
     owners.set(request, authenticate(credentials).owner);
+  });
+  // Node gives the connection of a handshake away: where it was refused, nobody else would close it.
+  app.addHook('onResponse', async (request) => {
+    if (isHandshake(request)) request.raw.socket.destroySoon();
   });
   return (request) => {
     const owner = owners.get(request);
@@ -44,3 +48,7 @@ export const registerDoor = (
     return owner;
   };
 };
+
+/** Whether the client wants to go on with another protocol on this connection (RFC 9110, 7.8). */
+const isHandshake = ({ headers }: FastifyRequest): boolean =>
+  headers.upgrade !== undefined && /\bupgrade\b/i.test(headers.connection ?? '');

@@ -20,14 +20,28 @@ export const refuseUnsupported = (value: unknown): void => {
 
 /** Every mistake in one sentence, each with its place. */
 export const toInvalidRequest = (issues: readonly z.core.$ZodIssue[], where = ''): InvalidRequestError =>
-  new InvalidRequestError(issues.map((issue) => describeIssue(issue, where)).join('; ') + '.');
+  new InvalidRequestError(issues.flatMap((issue) => describeIssue(issue, where)).join('; ') + '.');
 
-const describeIssue = (issue: z.core.$ZodIssue, where: string): string => {
-  const path = [...(where ? [where] : []), ...issue.path.map(String)].join('.');
-  if (issue.code === 'unrecognized_keys') {
-    return `${path ? `${path}: ` : ''}unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
+const describeIssue = (issue: z.core.$ZodIssue, where: string): readonly string[] => {
+  const path = [where, ...issue.path.map(String)].filter(Boolean).join('.');
+  const place = path && `${path}: `;
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return [`${place}unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`];
+    case 'invalid_union':
+      return describeUnion(issue, path);
+    default:
+      return [place + issue.message];
   }
-  return `${path ? `${path}: ` : ''}${issue.message}`;
+};
+
+/** Of a value that may have several shapes: what keeps it from the one that it is nearest to. */
+const describeUnion = ({ errors, message }: z.core.$ZodIssueInvalidUnion, path: string): readonly string[] => {
+  const branches = errors.map((issues) => issues.flatMap((issue) => describeIssue(issue, path)));
+  const nearest = Math.min(...branches.map((mistakes) => mistakes.length));
+  const [first, ...others] = branches.filter((mistakes) => mistakes.length === nearest);
+  if (first === undefined) return [path ? `${path}: ${message}` : message];
+  return others.length === 0 ? first : [[first, ...others].map((mistakes) => mistakes.join(' and ')).join(', or ')];
 };
 
 type Options = Partial<GenerationOptions>;

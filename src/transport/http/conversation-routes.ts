@@ -10,7 +10,7 @@ import {
 } from '../../protocol/rest.ts';
 import { refuseUnsupported } from '../request-parser.ts';
 import { sendFailure } from './http-errors.ts';
-import { failures, type RouteParts, type Routes } from './routes.ts';
+import { answer, failures, type RouteParts, type Routes } from './routes.ts';
 import { toConversation, toMessage } from './views.ts';
 
 const Params = z.object({ conversation_id: ConversationId });
@@ -23,32 +23,42 @@ export const registerConversationRoutes = (app: Routes, { chat, toOwner, newId }
     {
       preValidation: async (request) => refuseUnsupported(request.body),
       schema: {
+        operationId: 'createConversation',
         summary: 'Create a conversation',
         description:
           'Not needed before the first request, which creates its conversation; useful to set a system prompt.',
         tags,
         body: CreateConversationBody,
-        response: { 201: NewConversation, ...failures },
+        response: { 201: answer('It exists now.', NewConversation), ...failures },
       },
     },
     async (request, reply) => {
       const { conversation_id, system_prompt, metadata, model } = request.body;
-      const answer = await chat.createConversation(conversation_id ?? newId(), system_prompt, {
+      const made = await chat.createConversation(conversation_id ?? newId(), system_prompt, {
         owner: toOwner(request),
         ...(metadata !== undefined && { metadata }),
         ...(model !== undefined && { model }),
       });
-      if (!answer.success) return sendFailure(reply, answer);
-      return reply.code(201).send({ ...toConversation(answer), messages: [] });
+      if (!made.success) return sendFailure(reply, made);
+      return reply.code(201).send({ ...toConversation(made), messages: [] });
     },
   );
 
   app.get(
     '/conversations/:conversation_id',
-    { schema: { summary: 'Read a conversation', tags, params: Params, response: { 200: Conversation, ...failures } } },
+    {
+      schema: {
+        operationId: 'getConversation',
+        summary: 'Read a conversation',
+        description: 'Without its messages; with the reply that runs in it.',
+        tags,
+        params: Params,
+        response: { 200: answer('The conversation.', Conversation), ...failures },
+      },
+    },
     async (request, reply) => {
-      const answer = await chat.getConversation(request.params.conversation_id, { owner: toOwner(request) });
-      return answer.success ? toConversation(answer) : sendFailure(reply, answer);
+      const found = await chat.getConversation(request.params.conversation_id, { owner: toOwner(request) });
+      return found.success ? toConversation(found) : sendFailure(reply, found);
     },
   );
 
@@ -56,21 +66,22 @@ export const registerConversationRoutes = (app: Routes, { chat, toOwner, newId }
     '/conversations/:conversation_id/messages',
     {
       schema: {
+        operationId: 'listMessages',
         summary: 'Read its messages, the newest page first',
         tags,
         params: Params,
         querystring: MessagePageQuery,
-        response: { 200: MessagePage, ...failures },
+        response: { 200: answer('A page of messages.', MessagePage), ...failures },
       },
     },
     async (request, reply) => {
       const { conversation_id } = request.params;
       const { before, limit } = request.query;
       const range = { limit, ...(before !== undefined && { before }) };
-      const answer = await chat.listMessages(conversation_id, { owner: toOwner(request), ...range });
-      if (!answer.success) return sendFailure(reply, answer);
-      const messages = answer.messages.map(toMessage);
-      return { success: true as const, conversation_id, messages, next_before: answer.nextBefore ?? null };
+      const page = await chat.listMessages(conversation_id, { owner: toOwner(request), ...range });
+      if (!page.success) return sendFailure(reply, page);
+      const messages = page.messages.map(toMessage);
+      return { success: true as const, conversation_id, messages, next_before: page.nextBefore ?? null };
     },
   );
 
@@ -78,18 +89,18 @@ export const registerConversationRoutes = (app: Routes, { chat, toOwner, newId }
     '/conversations/:conversation_id',
     {
       schema: {
+        operationId: 'deleteConversation',
         summary: 'Delete a conversation',
         description: 'With all that belongs to it; a reply that runs in it is cancelled first.',
         tags,
         params: Params,
-        response: { 200: Deleted, ...failures },
+        response: { 200: answer('It is gone.', Deleted), ...failures },
       },
     },
     async (request, reply) => {
-      const answer = await chat.deleteConversation(request.params.conversation_id, { owner: toOwner(request) });
-      return answer.success
-        ? { success: true as const, conversation_id: answer.conversationId }
-        : sendFailure(reply, answer);
+      const deleted = await chat.deleteConversation(request.params.conversation_id, { owner: toOwner(request) });
+      if (!deleted.success) return sendFailure(reply, deleted);
+      return { success: true as const, conversation_id: deleted.conversationId };
     },
   );
 };

@@ -9,7 +9,7 @@ import { toErrorData, toTimings, toUsage } from '../reply-frames.ts';
 export const toConversation = (view: ConversationView): Conversation => ({
   success: true,
   conversation_id: view.conversationId,
-  ...(view.systemPrompt !== undefined && { system_prompt: view.systemPrompt }),
+  system_prompt: view.systemPrompt ?? null,
   ...(view.metadata && { metadata: { ...view.metadata } }),
   ...(view.model !== undefined && { model: view.model }),
   created_at: view.createdAt,
