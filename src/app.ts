@@ -11,6 +11,7 @@ import type { LLMError } from './errors.ts';
 import { openChatService, type Surroundings } from './service.ts';
 import { systemClock, systemIds } from './system.ts';
 import { createLog } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
 import { registerDoor } from './transport/door.ts';
 import { registerDocumentRoutes, registerDocuments } from './transport/http/documents.ts';
 import { registerHttpErrors } from './transport/http/http-errors.ts';
@@ -57,7 +58,8 @@ const asBaseLogger = (log: FastifyBaseLogger): FastifyBaseLogger => log;
 export const buildApp = async (config: Config, given: Partial<Surroundings> = {}): Promise<App> => {
   const { clock = systemClock, ids = systemIds, log = createLog({ level: config.logLevel, pretty: false }) } = given;
   const deadlines = new Deadlines(clock);
-  const chat = await openChatService(config, { clock, ids, log, deadlines });
+  const metrics = new Metrics();
+  const chat = await openChatService(config, { clock, ids, log, deadlines, observer: metrics });
   const onError = (error: LLMError): void => log.error({ err: error }, 'unexpected error');
   const server = Fastify({
     loggerInstance: asBaseLogger(log),
@@ -92,21 +94,31 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     delegator: (request, callback) => {
       const { origin } = request.headers;
       const isAllowed = origin !== undefined && door.allowsOrigin(origin, request.host);
-      callback(null, { origin: isAllowed, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after'] });
+      callback(null, {
+        origin: isAllowed,
+        methods: ['GET', 'POST', 'PATCH', 'DELETE'],
+        exposedHeaders: ['retry-after', 'ratelimit', 'ratelimit-policy'],
+      });
     },
   });
-  const toOwner = registerDoor(server, { door, authenticate: createAuthenticator({ keys: config.apiKeys }) });
+  const toAsker = registerDoor(server, { door, authenticate: createAuthenticator({ keys: config.apiKeys }) });
   await registerSocketTransport(server, {
     chat,
     clock,
     deadlines,
     maxPayloadBytes: config.maxPayloadBytes,
     onError,
-    toOwner,
+    toAsker,
   });
   await registerDocuments(server, { version: VERSION });
-  registerHttpTransport(server, { chat, clock, deadlines, onError, toOwner, newId: () => ids.newId() });
+  registerHttpTransport(server, { chat, clock, deadlines, onError, toAsker, newId: () => ids.newId(), metrics });
   registerDocumentRoutes(server, { version: VERSION });
+  metrics.addGauges({
+    queue: () => chat.load,
+    running: () => chat.load.running,
+    sockets: () => server.websocketServer.clients.size,
+    hosts: () => chat.hosts,
+  });
   await chat.initialize();
   if (config.nodeEnv !== 'production') await chat.createDemo(config.apiKeys[0]?.owner);
   return { server, chat };

@@ -9,11 +9,13 @@ import { TokenCalibration } from '../conversation/token-calibration.ts';
 import type { ModelInfo } from '../providers/provider.ts';
 import type { Replies } from '../replies/replies.ts';
 import type { Position, ReplyUpdate } from '../replies/reply-reader.ts';
-import type { ChatStore, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
+import type { ChatStore, ConversationPatch, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
 import { Admission } from './admission.ts';
 import { ANONYMOUS, toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
 import {
   Conversations,
+  type ConversationList,
+  type ListOptions,
   type CreatedConversation,
   type CreateOptions,
   type MessagePage,
@@ -99,6 +101,20 @@ export class LLMChatService {
 
   async getConversation(conversationId: string, options: OwnerOption = {}): Promise<Result<ConversationView>> {
     return this.#answer({ conversationId }, () => this.#conversations.get(conversationId, options));
+  }
+
+  /** A page of an owner's conversations, the one used last first. */
+  async listConversations(options: ListOptions = {}): Promise<Result<ConversationList>> {
+    return this.#answer({}, () => this.#conversations.list(options));
+  }
+
+  /** Changes title, system prompt (of the turns to come) or metadata; null takes one away. */
+  async updateConversation(
+    conversationId: string,
+    patch: ConversationPatch,
+    options: OwnerOption = {},
+  ): Promise<Result<ConversationView>> {
+    return this.#answer({ conversationId }, () => this.#conversations.update(conversationId, patch, options));
   }
 
   /** A page of messages, oldest first; `nextBefore` asks for the page before it, when there is one. */
@@ -256,6 +272,11 @@ export class LLMChatService {
   get load(): { readonly waiting: number; readonly serving: number; readonly running: number } {
     const { queue, replies } = this.#parts;
     return { waiting: queue.waiting, serving: queue.serving, running: replies.running };
+  }
+
+  /** The hosts, and whether they answered when they were last asked. */
+  get hosts(): readonly { readonly host: string; readonly isUp: boolean }[] {
+    return this.#parts.models.hosts;
   }
 
   /** Whether requests can be sent here: the store answers, and the service is not stopping. */

@@ -80,6 +80,7 @@ export const Conversation = z
   .object({
     success: ok,
     conversation_id: ConversationId,
+    title: z.string().optional(),
     system_prompt: z.string().nullable().describe('null: the service’s own is used.'),
     metadata: Metadata.optional(),
     model: z.string().optional().describe('Asked for when a request names none; absent, the service’s own.'),
@@ -90,6 +91,32 @@ export const Conversation = z
   })
   .meta({ id: 'Conversation', description: 'A conversation without its messages.' });
 export type Conversation = z.infer<typeof Conversation>;
+
+export const ConversationListQuery = z.strictObject({
+  cursor: z.string().min(1).max(500).optional().describe('next_cursor of the page before; absent is the first.'),
+  limit: z.coerce.number().int().min(1).max(200).default(50).describe('At most so many conversations.'),
+});
+
+export const ConversationList = z
+  .object({
+    success: ok,
+    conversations: z.array(Conversation.omit({ success: true })).describe('The one used last first.'),
+    next_cursor: z.string().nullable().describe('Asks for the page after; null when there is none.'),
+  })
+  .meta({ id: 'ConversationList', description: 'A page of the caller’s conversations.' });
+
+export const ConversationPatch = z
+  .strictObject({
+    title: z.string().min(1).max(200).nullable().optional(),
+    system_prompt: z.string().min(1).nullable().optional().describe('Of the turns to come.'),
+    metadata: Metadata.nullable().optional(),
+  })
+  .meta({
+    id: 'ConversationPatch',
+    description: 'What is to change; what is absent stays, null takes away.',
+    examples: [{ title: 'First steps' }],
+  });
+export type ConversationPatch = z.infer<typeof ConversationPatch>;
 
 export const Message = z
   .object({
@@ -221,6 +248,9 @@ export const Health = z
       hint: z.string().optional().describe('What to do about it.'),
     }),
     fallback: z.string().optional().describe('Who answers until the backend does for the first time.'),
+    queue: z
+      .object({ waiting: z.int().min(0), serving: z.int().min(0) })
+      .describe('Requests of this instance that wait for a slot, and that have one.'),
     running: z.int().min(0).describe('Replies that this instance writes now.'),
     draining: z.boolean().describe('It is stopping, and takes no new requests.'),
   })

@@ -34,6 +34,10 @@ const statusOf = <State extends string, Fields extends z.ZodRawShape>(state: Sta
 
 export const LLMStatus = z
   .discriminatedUnion('state', [
+    statusOf('queued', {
+      position: z.int().min(1).describe('1 is the next. It never rises.'),
+      expected_ms: z.number().optional().describe('Until its turn comes, by what was measured.'),
+    }).describe('The model’s turn for it has not come.'),
     statusOf('model_loading', { elapsed_ms: z.number() }).describe('The model is being loaded into memory.'),
     statusOf('generating', {}).describe('The model is at work.'),
     statusOf('retrying', { attempt: z.int().min(1) }).describe('The backend failed and is asked again.'),

@@ -38,6 +38,8 @@ export const toErrorData = (failure: Failure): LLMErrorData => ({
   code: failure.code,
   retryable: failure.retryable,
   ...(failure.retryAfterMs !== undefined && { retry_after_ms: failure.retryAfterMs }),
+  ...(failure.limit !== undefined && { limit: failure.limit }),
+  ...(failure.remaining !== undefined && { remaining: failure.remaining }),
   ...(failure.conversationId !== undefined && { conversation_id: failure.conversationId }),
   ...(failure.messageId !== undefined && { message_id: failure.messageId }),
   ...(failure.activeMessageId !== undefined && { active_message_id: failure.activeMessageId }),
@@ -77,6 +79,10 @@ const toStatusData = (messageId: string, status: ReplyStatus): LLMStatus => {
   switch (status.state) {
     case 'model_loading':
       return { ...common, state: status.state, elapsed_ms: status.elapsedMs };
+    case 'queued': {
+      const expected = status.expectedMs === undefined ? {} : { expected_ms: status.expectedMs };
+      return { ...common, state: status.state, position: status.position, ...expected };
+    }
     case 'retrying':
       return { ...common, state: status.state, attempt: status.attempt };
     case 'released':

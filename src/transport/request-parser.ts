@@ -4,6 +4,7 @@ import { toChatRequest, type ChatRequest, type GenerateOptions } from '../chat/c
 import type { LLMRequest } from '../protocol/client-events.ts';
 import type { GenerationOptions } from '../protocol/fields.ts';
 import type { GenerateResponseBody } from '../protocol/rest.ts';
+import type { Asker } from './door.ts';
 
 /** What is announced but does not work yet is refused by name, and never ignored. */
 const NOT_YET = ['tools', 'flow'] as const;
@@ -81,15 +82,15 @@ const toFields = (fields: RequestFields): GenerateOptions => ({
 });
 
 /** The same request, whichever wire it came over. */
-export const fromSocket = (request: LLMRequest, owner: string): ChatRequest =>
+export const fromSocket = (request: LLMRequest, asker: Asker): ChatRequest =>
   toChatRequest(request.conversation_id, request.message, {
-    owner,
+    ...asker,
     ...toOptions(request.options),
     ...toFields(request),
   });
 
-export const fromRest = (body: GenerateResponseBody, owner: string): ChatRequest =>
-  toChatRequest(body.conversation_id, body.user_input, { owner, ...toOptions(body), ...toFields(body) });
+export const fromRest = (body: GenerateResponseBody, asker: Asker): ChatRequest =>
+  toChatRequest(body.conversation_id, body.user_input, { ...asker, ...toOptions(body), ...toFields(body) });
 
 type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
 

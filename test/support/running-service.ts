@@ -6,6 +6,7 @@ import type { LLMChatService } from '../../src/chat/llm-chat-service.ts';
 import { parseConfig, type Variables } from '../../src/config.ts';
 import type { Surroundings } from '../../src/service.ts';
 import { createLog } from '../../src/telemetry/log.ts';
+import { PLENTY } from './chat-service.ts';
 import { EventSourceReader } from './event-source-reader.ts';
 import { ScriptedOllama, type ScriptedOllamaOptions } from './scripted-ollama/scripted-ollama.ts';
 import { SocketClient, type SocketClientOptions } from './socket-client.ts';
@@ -70,6 +71,7 @@ export class RunningService implements AsyncDisposable {
       LLM_MAX_RETRIES: '0',
       NODE_ENV: 'test',
       DATA_DIR: dataDir,
+      ...PLENTY,
       ...options.settings,
     });
     const app = await buildApp(config, { log, ...options.surroundings });

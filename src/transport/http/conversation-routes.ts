@@ -2,6 +2,9 @@ import { z } from 'zod';
 import { ConversationId } from '../../protocol/fields.ts';
 import {
   Conversation,
+  ConversationList,
+  ConversationListQuery,
+  ConversationPatch,
   CreateConversationBody,
   Deleted,
   MessagePage,
@@ -11,13 +14,13 @@ import {
 import { refuseUnsupported } from '../request-parser.ts';
 import { sendFailure } from './http-errors.ts';
 import { answer, failures, type RouteParts, type Routes } from './routes.ts';
-import { toConversation, toMessage } from './views.ts';
+import { fromPatch, toConversation, toMessage } from './views.ts';
 
 const Params = z.object({ conversation_id: ConversationId });
 const tags = ['conversations'];
 
 /** `/conversations`: create, read, read page by page, delete. */
-export const registerConversationRoutes = (app: Routes, { chat, toOwner, newId }: RouteParts): void => {
+export const registerConversationRoutes = (app: Routes, { chat, toAsker, newId }: RouteParts): void => {
   app.post(
     '/conversations',
     {
@@ -35,12 +38,54 @@ export const registerConversationRoutes = (app: Routes, { chat, toOwner, newId }
     async (request, reply) => {
       const { conversation_id, system_prompt, metadata, model } = request.body;
       const made = await chat.createConversation(conversation_id ?? newId(), system_prompt, {
-        owner: toOwner(request),
+        owner: toAsker(request).owner,
         ...(metadata !== undefined && { metadata }),
         ...(model !== undefined && { model }),
       });
       if (!made.success) return sendFailure(reply, made);
       return reply.code(201).send({ ...toConversation(made), messages: [] });
+    },
+  );
+
+  app.get(
+    '/conversations',
+    {
+      schema: {
+        operationId: 'listConversations',
+        summary: 'List the conversations',
+        description: 'The one used last first; a page costs the same however many there are.',
+        tags,
+        querystring: ConversationListQuery,
+        response: { 200: answer('A page of them.', ConversationList), ...failures },
+      },
+    },
+    async (request, reply) => {
+      const { cursor, limit } = request.query;
+      const { owner } = toAsker(request);
+      const page = await chat.listConversations({ owner, limit, ...(cursor !== undefined && { cursor }) });
+      if (!page.success) return sendFailure(reply, page);
+      const conversations = page.conversations.map((each) => withoutFlag(toConversation(each)));
+      return { success: true as const, conversations, next_cursor: page.nextCursor ?? null };
+    },
+  );
+
+  app.patch(
+    '/conversations/:conversation_id',
+    {
+      schema: {
+        operationId: 'updateConversation',
+        summary: 'Change a conversation',
+        description: 'Its title, the system prompt of the turns to come, or its metadata.',
+        tags,
+        params: Params,
+        body: ConversationPatch,
+        response: { 200: answer('As it is now.', Conversation), ...failures },
+      },
+    },
+    async (request, reply) => {
+      const { conversation_id } = request.params;
+      const changed = await chat.updateConversation(conversation_id, fromPatch(request.body), toAsker(request));
+      return changed.success ? toConversation(changed) : sendFailure(reply, changed);
     },
   );
 
@@ -57,7 +102,7 @@ export const registerConversationRoutes = (app: Routes, { chat, toOwner, newId }
       },
     },
     async (request, reply) => {
-      const found = await chat.getConversation(request.params.conversation_id, { owner: toOwner(request) });
+      const found = await chat.getConversation(request.params.conversation_id, { owner: toAsker(request).owner });
       return found.success ? toConversation(found) : sendFailure(reply, found);
     },
   );
@@ -78,7 +123,7 @@ export const registerConversationRoutes = (app: Routes, { chat, toOwner, newId }
       const { conversation_id } = request.params;
       const { before, limit } = request.query;
       const range = { limit, ...(before !== undefined && { before }) };
-      const page = await chat.listMessages(conversation_id, { owner: toOwner(request), ...range });
+      const page = await chat.listMessages(conversation_id, { owner: toAsker(request).owner, ...range });
       if (!page.success) return sendFailure(reply, page);
       const messages = page.messages.map(toMessage);
       return { success: true as const, conversation_id, messages, next_before: page.nextBefore ?? null };
@@ -98,9 +143,13 @@ export const registerConversationRoutes = (app: Routes, { chat, toOwner, newId }
       },
     },
     async (request, reply) => {
-      const deleted = await chat.deleteConversation(request.params.conversation_id, { owner: toOwner(request) });
+      const deleted = await chat.deleteConversation(request.params.conversation_id, { owner: toAsker(request).owner });
       if (!deleted.success) return sendFailure(reply, deleted);
       return { success: true as const, conversation_id: deleted.conversationId };
     },
   );
 };
+
+/** In a list the flag is the list's. */
+const withoutFlag = ({ success: _success, ...conversation }: Conversation): Omit<Conversation, 'success'> =>
+  conversation;

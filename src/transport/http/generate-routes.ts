@@ -66,7 +66,7 @@ const generate = async (
   const requestId = toRequestId(body.request_id, headerOf(request, 'idempotency-key'));
   const asked = fromRest(
     { ...body, ...(requestId !== undefined && { request_id: requestId }) },
-    parts.toOwner(request),
+    parts.toAsker(request),
   );
   const accepted = await parts.chat.request(asked);
   if (!accepted.success) return sendFailure(reply, accepted);
@@ -87,7 +87,7 @@ const resume = async (
 ): Answered => {
   const position = parseEventId(lastEventId);
   if (!position) throw new NotFoundError('Last-Event-ID is not an id of this service’s events: nothing to resume.');
-  const found = await parts.chat.findReply({ messageId: position.messageId }, { owner: parts.toOwner(request) });
+  const found = await parts.chat.findReply({ messageId: position.messageId }, { owner: parts.toAsker(request).owner });
   if (!found.success) return sendFailure(reply, found);
   if (found.reply.conversationId !== conversation_id) {
     throw new NotFoundError('Last-Event-ID belongs to another conversation: nothing to resume.');

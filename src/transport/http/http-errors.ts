@@ -18,6 +18,7 @@ import { toInvalidRequest } from '../request-parser.ts';
 
 /** What is worth a wait says how long, also where nobody knows. */
 const DEFAULT_RETRY_AFTER_S = 5;
+const RATE_WINDOW_S = 60;
 const TELLS_RETRY_AFTER: ReadonlySet<ErrorCode> = new Set([
   'rate_limited',
   'queue_full',
@@ -33,6 +34,7 @@ export const sendFailure = (reply: FastifyReply, failure: Failure): FastifyReply
     const seconds = failure.retryAfterMs === undefined ? DEFAULT_RETRY_AFTER_S : Math.ceil(failure.retryAfterMs / 1000);
     void reply.header('retry-after', seconds);
   }
+  if (failure.limit !== undefined) void reply.headers(toRateLimitHeaders(failure));
   if (failure.code === 'unauthorized') void reply.header('www-authenticate', 'Bearer');
   return reply
     .code(HTTP_STATUS[failure.code])
@@ -40,6 +42,12 @@ export const sendFailure = (reply: FastifyReply, failure: Failure): FastifyReply
     .serializer(JSON.stringify)
     .send(toErrorData(failure));
 };
+
+/** As draft-ietf-httpapi-ratelimit-headers has them: what is left, and the seconds until there is more. */
+const toRateLimitHeaders = ({ limit = 0, remaining = 0, retryAfterMs = 0 }: Failure): Record<string, string> => ({
+  'ratelimit-policy': `"caller";q=${limit};w=${RATE_WINDOW_S}`,
+  ratelimit: `"caller";r=${remaining};t=${Math.ceil(retryAfterMs / 1000)}`,
+});
 
 export interface HttpErrorOptions {
   readonly clock: Clock;

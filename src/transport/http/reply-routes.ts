@@ -17,7 +17,7 @@ const tags = ['replies'];
 
 /** `/replies/{message_id}`: state, events, cancel. */
 export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
-  const { chat, toOwner } = parts;
+  const { chat, toAsker } = parts;
 
   app.get(
     '/replies/:message_id',
@@ -31,7 +31,7 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
       },
     },
     async (request, reply) => {
-      const found = await chat.getReply(request.params.message_id, { owner: toOwner(request) });
+      const found = await chat.getReply(request.params.message_id, { owner: toAsker(request).owner });
       return found.success ? toReply(found) : sendFailure(reply, found);
     },
   );
@@ -59,7 +59,7 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
     },
     async (request, reply) => {
       const { message_id } = request.params;
-      const owner = toOwner(request);
+      const { owner } = toAsker(request);
       const resumed = parseEventId(headerOf(request, 'last-event-id') ?? '');
       const after = resumed?.messageId === message_id ? resumed.seq : request.query.after;
       if (!wantsJson(headerOf(request, 'accept'))) {
@@ -87,7 +87,7 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
       },
     },
     async (request, reply) => {
-      const cancelled = await chat.cancel({ messageId: request.params.message_id }, { owner: toOwner(request) });
+      const cancelled = await chat.cancel({ messageId: request.params.message_id }, { owner: toAsker(request).owner });
       if (!cancelled.success) return sendFailure(reply, cancelled);
       const { messageId, conversationId, state } = cancelled;
       return { success: true as const, message_id: messageId, conversation_id: conversationId, state };

@@ -9,13 +9,21 @@ import type {
 import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
 import { LLMErrorData } from '../../protocol/errors.ts';
+import type { Asker } from '../door.ts';
 import type { ReplyStreamParts } from './reply-stream.ts';
 
 /** What the routes are built from. */
 export interface RouteParts extends ReplyStreamParts {
-  /** Whose request it is. */
-  readonly toOwner: (request: FastifyRequest) => string;
+  /** Who is asking. */
+  readonly toAsker: (request: FastifyRequest) => Asker;
   readonly newId: () => string;
+  readonly metrics: MetricsPage;
+}
+
+/** Figures as text, when somebody asks for them. */
+export interface MetricsPage {
+  readonly contentType: string;
+  collect(): Promise<string>;
 }
 
 /** An app whose routes take their types from zod. */

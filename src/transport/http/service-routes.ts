@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { Alive, Health, Models } from '../../protocol/rest.ts';
 import { sendFailure } from './http-errors.ts';
 import { answer, failures, type RouteParts, type Routes } from './routes.ts';
@@ -6,7 +7,7 @@ const tags = ['service'];
 const open = { config: { isOpen: true } };
 
 /** What there is, and how it is. */
-export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void => {
+export const registerServiceRoutes = (app: Routes, { chat, metrics }: RouteParts): void => {
   app.get(
     '/models',
     {
@@ -45,18 +46,40 @@ export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void =
       },
     },
     async (_request, reply) => {
-      const { status, store, backend, fallback, running, draining, ready } = await chat.health();
+      const { status, store, backend, fallback, queue, running, draining, ready } = await chat.health();
       const body = {
         success: ready,
         status,
         store,
         backend,
+        queue,
         running,
         draining,
         ...(fallback !== undefined && { fallback }),
       };
       return reply.code(ready ? 200 : 503).send(body);
     },
+  );
+
+  app.get(
+    '/metrics',
+    {
+      schema: {
+        operationId: 'getMetrics',
+        summary: 'Figures for Prometheus',
+        description: 'In its text format. Where the service has API_KEYS, the scraper sends one, too.',
+        tags,
+        response: {
+          200: { description: 'The figures.', content: { 'text/plain': { schema: z.string() } } },
+          ...failures,
+        },
+      },
+    },
+    async (_request, reply) =>
+      reply
+        .type(metrics.contentType)
+        .serializer(String)
+        .send(await metrics.collect()),
   );
 
   app.get(

@@ -8,6 +8,7 @@ import type { ServerFrame } from '../../protocol/server-events.ts';
 import type { Position } from '../../replies/reply-reader.ts';
 import type { ReplyRecord } from '../../stores/chat-store.ts';
 import { encodeFrame, ReplyFrames, toAcceptedData, toErrorData } from '../reply-frames.ts';
+import type { Asker } from '../door.ts';
 import { fromSocket } from '../request-parser.ts';
 import { parseClientFrame, type ClientEvent } from './client-frame.ts';
 import type { SocketSender } from './socket-sender.ts';
@@ -16,7 +17,7 @@ export interface SessionParts {
   readonly chat: LLMChatService;
   readonly clock: Clock;
   readonly sender: SocketSender;
-  readonly owner: string;
+  readonly asker: Asker;
   readonly maxPayloadBytes: number;
   readonly onError: (error: LLMError) => void;
 }
@@ -103,21 +104,22 @@ export class SocketSession {
   }
 
   async #request(request: LLMRequest): Promise<void> {
-    const answer = await this.#parts.chat.request(fromSocket(request, this.#parts.owner));
+    const answer = await this.#parts.chat.request(fromSocket(request, this.#parts.asker));
     if (!answer.success) return this.#refuse(answer);
     this.#send({ event: 'llm_accepted', data: toAcceptedData(answer) });
     this.#watch(answer.reply, request.stream, { seq: 0 });
   }
 
   async #resume({ message_id, seq, at, digest, stream }: LLMResume): Promise<void> {
-    const found = await this.#parts.chat.findReply({ messageId: message_id }, { owner: this.#parts.owner });
+    const found = await this.#parts.chat.findReply({ messageId: message_id }, { owner: this.#parts.asker.owner });
     if (!found.success) return this.#refuse(found);
     const position = { seq, ...(at !== undefined && { at }), ...(digest !== undefined && { digest }) };
     this.#watch(found.reply, stream, position);
   }
 
   async #cancel(cancel: LLMCancel): Promise<void> {
-    const { chat, owner } = this.#parts;
+    const { chat, asker } = this.#parts;
+    const { owner } = asker;
     const reference =
       'message_id' in cancel
         ? { messageId: cancel.message_id }

@@ -5,6 +5,7 @@ import type { Deadlines } from '../../deadlines.ts';
 import { NotFoundError, type LLMError } from '../../errors.ts';
 import { selectSubprotocol } from '../../auth/credentials.ts';
 import type { LLMChatService } from '../../chat/llm-chat-service.ts';
+import type { Asker } from '../door.ts';
 import { SocketSender } from './socket-sender.ts';
 import { SocketSession } from './socket-session.ts';
 
@@ -14,7 +15,7 @@ export interface SocketTransportOptions {
   readonly deadlines: Deadlines;
   readonly maxPayloadBytes: number;
   /** Who asks, by what the handshake brought; the handshake was refused before where nobody may. */
-  readonly toOwner: (request: FastifyRequest) => string;
+  readonly toAsker: (request: FastifyRequest) => Asker;
   readonly onError: (error: LLMError) => void;
 }
 
@@ -65,9 +66,9 @@ const toServerOptions = ({ maxPayloadBytes }: SocketTransportOptions) => {
 
 // Listeners are attached before anything is waited for: the first frame may be here already.
 const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransportOptions): void => {
-  const { chat, clock, deadlines, maxPayloadBytes, toOwner, onError } = options;
+  const { chat, clock, deadlines, maxPayloadBytes, toAsker, onError } = options;
   const sender = new SocketSender(socket, request.raw.socket, deadlines);
-  const session = new SocketSession({ chat, clock, sender, owner: toOwner(request), maxPayloadBytes, onError });
+  const session = new SocketSession({ chat, clock, sender, asker: toAsker(request), maxPayloadBytes, onError });
   const heartbeat = startHeartbeat(socket, deadlines);
   socket.on('message', (data, isBinary) => {
     const handled = session.onFrame(toBuffer(data), isBinary);
