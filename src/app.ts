@@ -11,10 +11,12 @@ import type { LLMError } from './errors.ts';
 import { openChatService, type Surroundings } from './service.ts';
 import { systemClock, systemIds } from './system.ts';
 import { createLog } from './telemetry/log.ts';
+import { Metrics } from './telemetry/metrics.ts';
 import { registerDoor } from './transport/door.ts';
 import { registerDocumentRoutes, registerDocuments } from './transport/http/documents.ts';
 import { registerHttpErrors } from './transport/http/http-errors.ts';
 import { registerHttpTransport } from './transport/http/http-transport.ts';
+import { unreadableRequests } from './transport/http/unreadable-request.ts';
 import { registerSocketTransport } from './transport/socket/socket-transport.ts';
 
 export interface App {
@@ -30,6 +32,8 @@ export const VERSION: string = (
 /** A client that sends its request slower than this is let go. */
 const TIMES = { headersMs: 10_000, requestMs: 15_000, keepAliveMs: 72_000, checkMs: 5_000 };
 const MAX_HEADER_BYTES = 8 * 1024;
+/** An id has at most 200 characters, each up to 12 bytes in a URL. */
+const MAX_ID_BYTES = 200 * 12;
 
 // Only what the docs UI needs beyond nothing: its own script, style and images, and calls to this service.
 const CONTENT_SECURITY_POLICY = {
@@ -54,7 +58,8 @@ const asBaseLogger = (log: FastifyBaseLogger): FastifyBaseLogger => log;
 export const buildApp = async (config: Config, given: Partial<Surroundings> = {}): Promise<App> => {
   const { clock = systemClock, ids = systemIds, log = createLog({ level: config.logLevel, pretty: false }) } = given;
   const deadlines = new Deadlines(clock);
-  const chat = await openChatService(config, { clock, ids, log, deadlines });
+  const metrics = new Metrics();
+  const chat = await openChatService(config, { clock, ids, log, deadlines, observer: metrics });
   const onError = (error: LLMError): void => log.error({ err: error }, 'unexpected error');
   const server = Fastify({
     loggerInstance: asBaseLogger(log),
@@ -69,6 +74,8 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
       connectionsCheckingInterval: TIMES.checkMs,
       maxHeaderSize: MAX_HEADER_BYTES,
     },
+    ...unreadableRequests(clock),
+    routerOptions: { maxParamLength: MAX_ID_BYTES },
     genReqId: () => ids.newId(),
     logController: new LogController({ disableRequestLogging: true }), // replies are logged when they end; a line per call would drown them
   });
@@ -87,21 +94,31 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     delegator: (request, callback) => {
       const { origin } = request.headers;
       const isAllowed = origin !== undefined && door.allowsOrigin(origin, request.host);
-      callback(null, { origin: isAllowed, methods: ['GET', 'POST', 'DELETE'], exposedHeaders: ['retry-after'] });
+      callback(null, {
+        origin: isAllowed,
+        methods: ['GET', 'POST', 'PATCH', 'DELETE'],
+        exposedHeaders: ['retry-after', 'ratelimit', 'ratelimit-policy'],
+      });
     },
   });
-  const toOwner = registerDoor(server, { door, authenticate: createAuthenticator({ keys: config.apiKeys }) });
+  const toAsker = registerDoor(server, { door, authenticate: createAuthenticator({ keys: config.apiKeys }) });
   await registerSocketTransport(server, {
     chat,
     clock,
     deadlines,
     maxPayloadBytes: config.maxPayloadBytes,
     onError,
-    toOwner,
+    toAsker,
   });
   await registerDocuments(server, { version: VERSION });
-  registerHttpTransport(server, { chat, clock, deadlines, onError, toOwner, newId: () => ids.newId() });
+  registerHttpTransport(server, { chat, clock, deadlines, onError, toAsker, newId: () => ids.newId(), metrics });
   registerDocumentRoutes(server, { version: VERSION });
+  metrics.addGauges({
+    queue: () => chat.load,
+    running: () => chat.load.running,
+    sockets: () => server.websocketServer.clients.size,
+    hosts: () => chat.hosts,
+  });
   await chat.initialize();
   if (config.nodeEnv !== 'production') await chat.createDemo(config.apiKeys[0]?.owner);
   return { server, chat };

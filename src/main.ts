@@ -2,6 +2,7 @@ import { buildApp, type App } from './app.ts';
 import { ConfigError, loadEnvironment, parseConfig, type Config } from './config.ts';
 import { LLMError } from './errors.ts';
 import { createLog, type Log } from './telemetry/log.ts';
+import { toWelcome } from './welcome.ts';
 
 /** The process: environment, listen, signals. */
 
@@ -9,73 +10,96 @@ import { createLog, type Log } from './telemetry/log.ts';
 const DRAIN_MS = 12_000;
 /** Whatever hangs then, the process ends. */
 const EXIT_MS = 19_000;
+/** Ctrl+C under npm is two signals, the terminal's and npm's: what follows the first so closely is the same. */
+const SAME_SIGNAL_MS = 500;
+/** How often a process that npm started looks whether its parent is there. */
+const PARENT_CHECK_MS = 500;
 
 const main = async (): Promise<void> => {
   const config = parseConfig(loadEnvironment(process.cwd()));
-  const isTerminal = process.stdout.isTTY && config.nodeEnv !== 'production';
-  const log = createLog({ level: config.logLevel, pretty: isTerminal });
+  const isProduction = config.nodeEnv === 'production';
+  const log = createLog({ level: config.logLevel, pretty: process.stdout.isTTY && !isProduction });
+  logUnexpected(log);
   const app = await buildApp(config, { log });
-  stopOnSignals(app, log);
-  const address = await app.server.listen({ host: config.host, port: config.port });
+  const address = await listen(app, config);
+  onStop((reason) => stop(app, log, reason));
   const { backend, fallback } = await app.chat.health();
-  log.info({ address, backend: backend.status, version: backend.version }, 'listening');
-  process.stdout.write(toWelcome({ address, config, hint: backend.hint, fallback }));
-};
-
-interface Welcome {
-  readonly address: string;
-  readonly config: Config;
-  /** What to do about the backend. */
-  readonly hint: string | undefined;
-  readonly fallback: string | undefined;
-}
-
-/** Where to click, and what to type. */
-const toWelcome = ({ address, config, hint, fallback }: Welcome): string => {
-  const url = address.replace('127.0.0.1', 'localhost');
+  const { host, version, hint } = backend;
+  log[hint === undefined ? 'info' : 'warn']({ model: config.model, host, version, hint, fallback }, 'ready');
+  if (isProduction) return; // a log of production is lines of JSON, and nothing else
   const hasKeys = config.apiKeys.length > 0;
-  const key = hasKeys ? ` -H 'Authorization: Bearer <your key>'` : '';
-  const protocols = hasKeys ? `, ['llm-chat.v1', 'bearer.<your key>']` : '';
-  const request = `{event:'llm_request',data:{conversation_id:'c1',message:'Hello!'}}`;
-  const answers = fallback
-    ? `${fallback} answers until Ollama does. ${hint ?? ''}`
-    : (hint ?? `${config.model} answers, from ${config.ollamaBaseUrl}.`);
-  return `
-  Try it:    ${url}/docs
-
-  curl:      curl${key} -H 'content-type: application/json' ${url}/generate_response \\
-               -d '{"conversation_id":"c1","user_input":"Hello!"}'
-
-  browser:   paste this into the console of ${url}/docs
-             ws = new WebSocket('${url.replace('http', 'ws')}/ws'${protocols}); ws.onmessage = (m) => console.log(m.data); ws.onopen = () => ws.send(JSON.stringify(${request}))
-
-  ${answers}
-
-`;
+  process.stdout.write(toWelcome({ address, hasKeys, model: config.model, host, hint, fallback }));
 };
 
-/** The first signal lets replies end and says goodbye; a second stops at once. */
-const stopOnSignals = ({ server, chat }: App, log: Log): void => {
-  let isStopping = false;
-  const stop = async (signal: NodeJS.Signals): Promise<void> => {
-    if (isStopping) process.exit(1);
-    isStopping = true;
-    log.info({ signal }, 'stopping: running replies may end; a second signal stops at once');
-    setTimeout(() => process.exit(1), EXIT_MS).unref();
-    await chat.drain(DRAIN_MS);
+/** Says where it listens; what was opened is closed again where it cannot. */
+const listen = async ({ server }: App, { host, port }: Config): Promise<string> => {
+  try {
+    return await server.listen({ host, port });
+  } catch (error) {
     await server.close();
-    log.info('stopped');
+    throw error;
+  }
+};
+
+/** Node would print an error that nobody caught with its text, which may repeat what people said. */
+const logUnexpected = (log: Log): void => {
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'stopped by an error that nobody caught');
+    process.exit(1);
+  });
+};
+
+/** Calls `stop` at the first reason to stop; a second signal ends the process at once. */
+const onStop = (stop: (reason: string) => Promise<void>): void => {
+  let stoppingSince: number | undefined;
+  const begin = (reason: string): void => {
+    if (stoppingSince === undefined) void stop(reason);
+    else if (performance.now() - stoppingSince > SAME_SIGNAL_MS) process.exit(1);
+    stoppingSince ??= performance.now();
   };
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, (name) => void stop(name));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, begin);
+  if (process.env['npm_lifecycle_event'] !== undefined) onOrphaned(() => begin('npm has gone'));
+};
+
+/** The shell that npm puts in between passes no signal on: where it is gone, that was one. */
+const onOrphaned = (callback: () => void): void => {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    callback();
+  }, PARENT_CHECK_MS).unref();
+};
+
+/** Lets running replies end, says goodbye, and closes all that was opened. */
+const stop = async ({ server, chat }: App, log: Log, reason: string): Promise<void> => {
+  log.info({ reason }, 'stopping: running replies may end; a second signal stops at once');
+  setTimeout(() => process.exit(1), EXIT_MS).unref();
+  await chat.drain(DRAIN_MS);
+  await server.close();
+  log.info('stopped');
+  process.exit(0);
+};
+
+const SENTENCES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'is in use. Stop what listens there, or set PORT to another port.',
+  EACCES: 'needs rights that this user does not have. Set PORT to a port above 1023.',
+  EADDRNOTAVAIL: 'is not an address of this machine. Set HOST to one that is, or to 0.0.0.0 for all of them.',
+  ENOTFOUND: 'is a name that this machine does not know. Set HOST to an IP address.',
 };
 
 /** A start that cannot be: one clear line for each reason, and no stack. */
 const explain = (error: unknown): string => {
   if (error instanceof ConfigError || error instanceof LLMError) return error.message;
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-    return `The address is in use: ${error.message}. Stop what listens there, or set PORT to another port.`;
-  }
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const sentence = 'code' in error ? SENTENCES[String(error.code)] : undefined;
+  return sentence === undefined ? (error.stack ?? error.message) : `${toPlace(error)} ${sentence}`;
+};
+
+/** Where it was to listen, as Node's errors of sockets and names have it. */
+const toPlace = (error: Error): string => {
+  const { address, hostname, port } = error as { address?: string; hostname?: string; port?: number }; // Node's own
+  return `${address ?? hostname ?? 'The address'}${port === undefined ? '' : `:${port}`}`;
 };
 
 try {

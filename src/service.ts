@@ -8,10 +8,17 @@ import { ElizaProvider } from './providers/eliza.ts';
 import { createOllamaProvider } from './providers/ollama/ollama-provider.ts';
 import { withFormat } from './providers/with-format.ts';
 import { withRetry } from './providers/with-retry.ts';
+import { FairQueue } from './limits/fair-queue.ts';
+import { HostLimiter } from './limits/host-limiter.ts';
+import { Quota } from './limits/quota.ts';
 import { Replies, type ReplyLog } from './replies/replies.ts';
-import { DEFAULT_RETENTION } from './stores/chat-store.ts';
+import type { CallerLimits } from './stores/caller-limits.ts';
+import { DEFAULT_RETENTION, type ChatStore } from './stores/chat-store.ts';
+import { MemoryCallerLimits } from './stores/memory-caller-limits.ts';
 import { openSqliteStore } from './stores/sqlite/open-sqlite-store.ts';
+import { withTiming } from './stores/timed-store.ts';
 import { createLog, type Log } from './telemetry/log.ts';
+import type { ReplyFigures } from './telemetry/metrics.ts';
 
 /** What stands in the place of the machine's own: time and randomness, and where the log goes. */
 export interface Surroundings {
@@ -20,6 +27,15 @@ export interface Surroundings {
   readonly log: Log;
   /** Shared with who else has clocks to look at; by default the service has its own. */
   readonly deadlines: Deadlines;
+  /** Told of what is worth counting. */
+  readonly observer: ServiceObserver;
+}
+
+/** Counts what happens; `Metrics` is one. */
+export interface ServiceObserver {
+  countRequest(outcome: string): void;
+  countReply(figures: ReplyFigures): void;
+  timeStore(operation: string, result: 'ok' | 'error', seconds: number): void;
 }
 
 /**
@@ -29,17 +45,14 @@ export interface Surroundings {
  */
 export const openChatService = async (config: Config, given: Partial<Surroundings> = {}): Promise<LLMChatService> => {
   const { clock = systemClock, ids = systemIds, log = createLog({ level: config.logLevel, pretty: false }) } = given;
+  const { observer } = given;
   const instance = ids.newId();
   const deadlines = given.deadlines ?? new Deadlines(clock);
-  const store = await openSqliteStore({
-    dataDir: config.dataDir,
-    clock,
-    ids,
-    instance,
-    retention: { ...DEFAULT_RETENTION, conversationMs: config.conversationTtlMs },
-  });
+  const { store: opened, limits } = await openStore(config, { clock, ids, instance, log });
+  const store = observer ? withTiming(opened, clock, (...timing) => observer.timeStore(...timing)) : opened;
   const ollama = createOllamaProvider({
     baseUrl: config.ollamaBaseUrl,
+    isAddressShown: config.nodeEnv !== 'production',
     contextWindow: config.contextWindow,
     keepAlive: config.keepAlive,
     silenceMs: config.timeoutMs,
@@ -51,11 +64,14 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   const provider = withFormat(withRetry(ollama, { clock, ids, maxRetries: config.maxRetries }));
   const models = new ModelDirectory({
     provider,
-    ...(config.nodeEnv !== 'production' && { fallback: new ElizaProvider({ clock, ids }) }),
+    ...(config.nodeEnv !== 'production' && { fallback: new ElizaProvider({ clock, ids, standsInFor: config.model }) }),
     defaultModel: config.model,
     allowedModels: config.models,
   });
-  const replies = new Replies({ store, clock, deadlines, turnTimeoutMs: config.turnTimeoutMs, log: toReplyLog(log) });
+  const replyLog = toReplyLog(log, observer);
+  const replies = new Replies({ store, clock, deadlines, turnTimeoutMs: config.turnTimeoutMs, log: replyLog });
+  const allowance = { requestsPerMinute: config.rateLimit, maxConcurrent: config.maxConcurrent };
+  const quota = new Quota(limits, allowance, clock);
   return new LLMChatService({
     store,
     replies,
@@ -65,8 +81,18 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
     policy: { maxTurns: config.maxTurns, systemPrompt: config.systemPrompt, think: config.think },
     maxTokens: config.maxTokens,
     instance,
+    queue: new FairQueue({
+      clock,
+      slots: config.concurrency,
+      limit: config.queueLimit,
+      timeoutMs: config.queueTimeoutMs,
+    }),
+    quota,
+    host: new HostLimiter(config.hostRate === undefined ? {} : { repliesPerMinute: config.hostRate }),
+    onRequest: (outcome) => observer?.countRequest(outcome),
     onError: (error) => log.error({ err: error }, 'unexpected error'),
     onClose: async () => {
+      quota[Symbol.dispose]();
       if (!given.deadlines) deadlines[Symbol.dispose]();
       await ollama[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
@@ -74,10 +100,21 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   });
 };
 
+/** Redis where there is one, else a file of this process alone. */
+const openStore = async (
+  { dataDir, conversationTtlMs }: Config,
+  parts: { readonly clock: Clock; readonly ids: Ids; readonly instance: string; readonly log: Log },
+): Promise<{ readonly store: ChatStore; readonly limits: CallerLimits }> => {
+  const retention = { ...DEFAULT_RETENTION, conversationMs: conversationTtlMs };
+  const store = await openSqliteStore({ ...parts, dataDir, retention });
+  return { store, limits: new MemoryCallerLimits(parts.clock) };
+};
+
 /** What an operator sees of replies: ids, states and figures, never what was said. */
-const toReplyLog = (log: Log): ReplyLog => ({
+const toReplyLog = (log: Log, observer: ServiceObserver | undefined): ReplyLog => ({
   onUnexpected: (error) => log.error({ err: error }, 'unexpected error in a reply'),
-  onEnd: ({ messageId, model }, { state, finishReason, failure, usage, timings }) =>
+  onEnd: ({ messageId, model }, { state, finishReason, failure, usage, timings }) => {
+    observer?.countReply({ model, outcome: failure?.code ?? state, ...usage, ...timings });
     log[failure ? 'warn' : 'info'](
       {
         messageId,
@@ -89,6 +126,7 @@ const toReplyLog = (log: Log): ReplyLog => ({
         ...timings,
       },
       'reply ended',
-    ),
+    );
+  },
   onSealed: (count) => log.warn({ count }, 'ended replies whose process was gone; their text is kept'),
 });

@@ -1,7 +1,7 @@
 import { ConversationExistsError, InvalidRequestError, NotFoundError } from '../errors.ts';
 import type { Message, Metadata, StoredMessage } from '../conversation/message.ts';
 import type { Replies } from '../replies/replies.ts';
-import type { ChatStore } from '../stores/chat-store.ts';
+import type { ChatStore, ConversationPatch } from '../stores/chat-store.ts';
 import { ANONYMOUS } from './chat-request.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { toConversationView, type ConversationView } from './results.ts';
@@ -9,6 +9,11 @@ import { toConversationView, type ConversationView } from './results.ts';
 export interface OwnerOption {
   /** Whose conversation it is; `anonymous` by default. */
   readonly owner?: string;
+}
+
+export interface WatchOptions extends OwnerOption {
+  /** Ends the watching; the reply goes on. */
+  readonly signal?: AbortSignal;
 }
 
 export interface CreateOptions extends OwnerOption {
@@ -22,6 +27,19 @@ export interface PageOptions extends OwnerOption {
   readonly before?: number;
   /** 50 by default. */
   readonly limit?: number;
+}
+
+export interface ListOptions extends OwnerOption {
+  /** Of the page before; absent is the first. */
+  readonly cursor?: string;
+  /** 50 by default. */
+  readonly limit?: number;
+}
+
+export interface ConversationList {
+  readonly conversations: readonly ConversationView[];
+  /** Asks for the page after; absent when there is none. */
+  readonly nextCursor?: string;
 }
 
 export type CreatedConversation = ConversationView & { readonly messages: readonly Message[] };
@@ -77,6 +95,26 @@ export class Conversations {
     const conversation = await this.#parts.store.loadConversation({ owner, conversationId });
     if (!conversation) throw noConversation();
     return toConversationView(conversation);
+  }
+
+  /** An owner's conversations, the one used last first. */
+  async list({ owner = ANONYMOUS, cursor, limit = DEFAULT_PAGE }: ListOptions): Promise<ConversationList> {
+    const page = await this.#parts.store.listConversations(owner, { limit, ...(cursor !== undefined && { cursor }) });
+    return {
+      conversations: page.conversations.map(toConversationView),
+      ...(page.nextCursor !== undefined && { nextCursor: page.nextCursor }),
+    };
+  }
+
+  /** @throws NotFoundError */
+  async update(
+    conversationId: string,
+    patch: ConversationPatch,
+    { owner = ANONYMOUS }: OwnerOption,
+  ): Promise<ConversationView> {
+    const answer = await this.#parts.store.updateConversation({ owner, conversationId }, patch);
+    if (answer.type === 'gone') throw noConversation();
+    return toConversationView(answer.conversation);
   }
 
   /** @throws NotFoundError */

@@ -9,6 +9,8 @@ export interface ServiceHealth {
   readonly backend: ProviderHealth & { readonly provider: string };
   /** Who answers while the backend has never been heard of. */
   readonly fallback?: string;
+  /** Of this instance. */
+  readonly queue: { readonly waiting: number; readonly serving: number };
   /** Replies that this instance writes now. */
   readonly running: number;
   readonly draining: boolean;
@@ -19,19 +21,21 @@ export interface ServiceHealth {
 interface HealthInput {
   readonly store: ChatStore;
   readonly models: ModelDirectory;
+  readonly queue: { readonly waiting: number; readonly serving: number };
   readonly running: number;
   readonly draining: boolean;
 }
 
-export const checkHealth = async ({ store, models, running, draining }: HealthInput): Promise<ServiceHealth> => {
+export const checkHealth = async ({ store, models, queue, running, draining }: HealthInput): Promise<ServiceHealth> => {
   const [isStoreUp, backend] = await Promise.all([answers(store), models.health()]);
   const ready = isStoreUp && !draining;
   const fallback = models.fallbackName;
   return {
-    status: !ready ? 'unavailable' : backend.status === 'up' ? 'ok' : 'degraded',
+    status: !ready ? 'unavailable' : backend.status === 'up' && backend.hint === undefined ? 'ok' : 'degraded',
     store: { status: isStoreUp ? 'up' : 'down' },
     backend: { ...backend, provider: models.providerName },
     ...(fallback !== undefined && { fallback }),
+    queue: { waiting: queue.waiting, serving: queue.serving },
     running,
     draining,
     ready,

@@ -1,21 +1,27 @@
 import type { Clock, Ids } from '../clock.ts';
 import { NotFoundError, toLLMError, type LLMError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
+import type { FairQueue } from '../limits/fair-queue.ts';
+import type { HostLimiter } from '../limits/host-limiter.ts';
+import type { Quota } from '../limits/quota.ts';
 import { isEnd, type LogEntry } from '../conversation/reply-event.ts';
 import { TokenCalibration } from '../conversation/token-calibration.ts';
 import type { ModelInfo } from '../providers/provider.ts';
 import type { Replies } from '../replies/replies.ts';
 import type { Position, ReplyUpdate } from '../replies/reply-reader.ts';
-import type { ChatStore, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
+import type { ChatStore, ConversationPatch, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
 import { Admission } from './admission.ts';
 import { ANONYMOUS, toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
 import {
   Conversations,
+  type ConversationList,
+  type ListOptions,
   type CreatedConversation,
   type CreateOptions,
   type MessagePage,
   type OwnerOption,
   type PageOptions,
+  type WatchOptions,
 } from './conversations.ts';
 import { createDemo } from './demo.ts';
 import { answers, checkHealth, type ServiceHealth } from './health.ts';
@@ -47,14 +53,17 @@ export interface ChatServiceParts {
   readonly maxTokens: number;
   /** This process, among all that share the store. */
   readonly instance: string;
+  /** In front of the host's slots. */
+  readonly queue: FairQueue;
+  /** What callers may ask for. */
+  readonly quota: Quota;
+  readonly host: HostLimiter;
+  /** Told how each request was met: `accepted`, `duplicate`, or the code of its refusal. */
+  readonly onRequest?: (outcome: string) => void;
   /** Told of errors that are not the caller's. */
   readonly onError: (error: LLMError) => void;
   /** Closes what was opened for the service. */
   readonly onClose?: () => Promise<void>;
-}
-
-export interface WatchOptions extends OwnerOption {
-  readonly signal?: AbortSignal;
 }
 
 const DEFAULT_LOG_PAGE = 200;
@@ -92,6 +101,20 @@ export class LLMChatService {
 
   async getConversation(conversationId: string, options: OwnerOption = {}): Promise<Result<ConversationView>> {
     return this.#answer({ conversationId }, () => this.#conversations.get(conversationId, options));
+  }
+
+  /** A page of an owner's conversations, the one used last first. */
+  async listConversations(options: ListOptions = {}): Promise<Result<ConversationList>> {
+    return this.#answer({}, () => this.#conversations.list(options));
+  }
+
+  /** Changes title, system prompt (of the turns to come) or metadata; null takes one away. */
+  async updateConversation(
+    conversationId: string,
+    patch: ConversationPatch,
+    options: OwnerOption = {},
+  ): Promise<Result<ConversationView>> {
+    return this.#answer({ conversationId }, () => this.#conversations.update(conversationId, patch, options));
   }
 
   /** A page of messages, oldest first; `nextBefore` asks for the page before it, when there is one. */
@@ -144,9 +167,10 @@ export class LLMChatService {
   /** Begins a reply, or finds the one that the same request began. Nothing is stored of what is refused. */
   async request(request: ChatRequest): Promise<Result<Accepted>> {
     const { conversationId, requestId } = request;
-    return this.#answer({ conversationId, ...(requestId !== undefined && { requestId }) }, () =>
-      this.#admission.admit(request),
-    );
+    const context = { conversationId, ...(requestId !== undefined && { requestId }) };
+    const answer = await this.#answer(context, () => this.#admission.admit(request));
+    this.#parts.onRequest?.(answer.success ? (answer.duplicate ? 'duplicate' : 'accepted') : answer.code);
+    return answer;
   }
 
   /** A reply from `position` on, running or ended. */
@@ -240,8 +264,19 @@ export class LLMChatService {
 
   /** How store and backend are. */
   async health(): Promise<ServiceHealth> {
-    const { store, models, replies } = this.#parts;
-    return checkHealth({ store, models, running: replies.running, draining: this.#admission.draining });
+    const { store, models, replies, queue } = this.#parts;
+    return checkHealth({ store, models, queue, running: replies.running, draining: this.#admission.draining });
+  }
+
+  /** What is read again and again: figures of this instance, without a question to anybody. */
+  get load(): { readonly waiting: number; readonly serving: number; readonly running: number } {
+    const { queue, replies } = this.#parts;
+    return { waiting: queue.waiting, serving: queue.serving, running: replies.running };
+  }
+
+  /** The hosts, and whether they answered when they were last asked. */
+  get hosts(): readonly { readonly host: string; readonly isUp: boolean }[] {
+    return this.#parts.models.hosts;
   }
 
   /** Whether requests can be sent here: the store answers, and the service is not stopping. */

@@ -25,6 +25,8 @@ export interface ChosenModel {
 export class ModelDirectory {
   readonly #parts: ModelDirectoryParts;
   #hasAnswered = false;
+  /** Whether a host answered when it was last asked. */
+  readonly #hosts = new Map<string, boolean>();
 
   constructor(parts: ModelDirectoryParts) {
     this.#parts = parts;
@@ -43,6 +45,11 @@ export class ModelDirectory {
     return this.isFallback ? this.#parts.fallback?.name : undefined;
   }
 
+  /** The hosts that were heard of, as they were when they were last asked. */
+  get hosts(): readonly { readonly host: string; readonly isUp: boolean }[] {
+    return [...this.#hosts].map(([host, isUp]) => ({ host, isUp }));
+  }
+
   /**
    * The model for a request: the one named, else the conversation's own, else the default.
    * @throws ModelNotFoundError when it may not be named or is not there
@@ -57,10 +64,12 @@ export class ModelDirectory {
     try {
       const info = await this.#parts.provider.findModel(name);
       this.#hasAnswered = true;
+      if (info.host !== undefined) this.#hosts.set(info.host, true);
       return { provider: this.#parts.provider, name, info, isFallback: false };
     } catch (error) {
       if (error instanceof ModelNotFoundError) this.#hasAnswered = true;
       const isAway = error instanceof BackendUnavailableError;
+      if (isAway) for (const host of this.#hosts.keys()) this.#hosts.set(host, false);
       if (!isAway || wanted !== undefined || !this.isFallback || hasRealReply(conversation, this.#parts.fallback))
         throw error;
       return this.#standIn(conversation);
@@ -85,11 +94,18 @@ export class ModelDirectory {
     return this.isFallback && fallback ? [...offered, ...(await fallback.listModels())] : offered;
   }
 
-  /** Asks the backend how it is; hears of it for the first time, perhaps. */
+  /** Asks the backend how it is, and whether it has the default model; hears of it for the first time, perhaps. */
   async health(): Promise<ProviderHealth> {
-    const health = await this.#parts.provider.health();
-    if (health.status === 'up') this.#hasAnswered = true;
-    return health;
+    const { provider, defaultModel } = this.#parts;
+    const health = await provider.health();
+    if (health.host !== undefined) this.#hosts.set(health.host, health.status === 'up');
+    if (health.status !== 'up') return health;
+    this.#hasAnswered = true;
+    const problem = await provider.findModel(defaultModel).then(
+      () => undefined,
+      (error: unknown) => toLLMError(error).message,
+    );
+    return problem === undefined ? health : { ...health, hint: problem };
   }
 
   async #standIn(conversation: Conversation | undefined): Promise<ChosenModel> {

@@ -1,5 +1,5 @@
 import { toTimestamp } from '../clock.ts';
-import { isRetryable, type ErrorCode, type LLMError } from '../errors.ts';
+import { isRetryable, RateLimitedError, type ErrorCode, type LLMError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
 import type { FinishReason, ReplyEnd, ReplyFailure, Timings, Usage } from '../conversation/reply-event.ts';
 import type { ReplyTexts, ReplyUpdate } from '../replies/reply-reader.ts';
@@ -17,6 +17,10 @@ export interface Failure {
   /** Whether the same request may succeed when it is sent again. */
   readonly retryable: boolean;
   readonly retryAfterMs?: number;
+  /** Of what is limited: how many there are. */
+  readonly limit?: number;
+  /** Of what is limited: how many are left. */
+  readonly remaining?: number;
   readonly conversationId?: string;
   readonly messageId?: string;
   readonly requestId?: string;
@@ -77,6 +81,7 @@ export type ChatUpdate =
 /** A conversation as its owner sees it. */
 export interface ConversationView {
   readonly conversationId: string;
+  readonly title?: string;
   readonly systemPrompt?: string;
   readonly metadata?: Metadata;
   readonly model?: string;
@@ -89,10 +94,11 @@ export interface ConversationView {
 }
 
 export const toConversationView = (conversation: Conversation): ConversationView => {
-  const { conversationId, systemPrompt, metadata, model, createdAt, updatedAt, messageCount, activeReply } =
+  const { conversationId, title, systemPrompt, metadata, model, createdAt, updatedAt, messageCount, activeReply } =
     conversation;
   return {
     conversationId,
+    ...(title !== undefined && { title }),
     ...(systemPrompt !== undefined && { systemPrompt }),
     ...(metadata !== undefined && { metadata }),
     ...(model !== undefined && { model }),
@@ -118,6 +124,7 @@ export const toFailure = (error: LLMError, now: number, context: FailureContext 
   code: error.code,
   retryable: error.retryable,
   ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
+  ...(error instanceof RateLimitedError && { limit: error.limit, remaining: error.remaining }),
   ...(error.activeMessageId !== undefined && { activeMessageId: error.activeMessageId }),
   ...context,
   timestamp: toTimestamp(now),

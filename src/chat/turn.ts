@@ -18,6 +18,7 @@ export const inTurn = (source: ReplySource, { place, charged, host }: Turn): Rep
     try {
       if (place) yield* waitIn(place, signal);
       await host?.takeReply(signal);
+      yield [{ type: 'turn' }];
       yield* source(signal);
     } finally {
       place?.[Symbol.dispose]();
@@ -26,5 +27,5 @@ export const inTurn = (source: ReplySource, { place, charged, host }: Turn): Rep
   };
 
 async function* waitIn(place: Place, signal: AbortSignal): AsyncGenerator<readonly SourcePart[], void> {
-  for await (const position of place.wait(signal)) yield [{ type: 'status', status: { state: 'queued', ...position } }];
+  for await (const position of place.wait(signal)) yield [{ type: 'queued', ...position }];
 }

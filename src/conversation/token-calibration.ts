@@ -28,7 +28,7 @@ export class TokenCalibration {
 
   /** The backend refused a prompt, estimated at `estimated` uncorrected, as longer than `contextWindow`. */
   learnOverflow(model: string, estimated: number, contextWindow: number): void {
-    this.#set(model, Math.max(this.correction(model), contextWindow / estimated) * OVERFLOW_FACTOR);
+    this.#set(model, Math.max(this.correction(model), contextWindow / Math.max(estimated, 1)) * OVERFLOW_FACTOR);
   }
 
   #set(model: string, correction: number): void {

@@ -58,9 +58,10 @@ export const fitWindow = (input: WindowInput): Window | TooLong => {
   const room = Math.floor(budget / input.correction) - fixed;
   if (room < 0) return { type: 'too-long', estimatedTokens: Math.ceil(fixed * input.correction), budget };
   const turns = toTurns(input.messages);
-  const tokens = sum(turns.map((turn) => turn.tokens));
-  if (tokens <= room && turns.length + 1 <= input.maxTurns) return toWindow(input, turns, 0, fixed);
-  return toWindow(input, turns, countDropped(turns, tokens, room / 2, Math.floor(input.maxTurns / 2)), fixed);
+  const full: Bounds = { tokens: room, turns: input.maxTurns - 1 }; // the question is a turn, too
+  if (fits(turns, full)) return toWindow(input, turns, 0, fixed);
+  const half: Bounds = { tokens: room / 2, turns: Math.floor(input.maxTurns / 2) - 1 };
+  return toWindow(input, turns, countDropped(turns, half, full), fixed);
 };
 
 interface Turn {
@@ -84,15 +85,20 @@ const toTurns = (messages: readonly StoredMessage[]): readonly Turn[] => {
   return groups.map((group) => ({ messages: group, tokens: sum(group.map(estimateMessageTokens)) }));
 };
 
-/** How many of the oldest turns go, so that what stays has at most `tokens` tokens and makes, with the new, `maxTurns`. */
-const countDropped = (turns: readonly Turn[], total: number, tokens: number, maxTurns: number): number => {
-  let dropped = 0;
-  let left = total;
-  while (dropped < turns.length && (left > tokens || turns.length - dropped + 1 > Math.max(maxTurns, 1))) {
-    left -= turns[dropped]?.tokens ?? 0;
-    dropped += 1;
-  }
-  return dropped;
+/** What a history may have. */
+interface Bounds {
+  readonly tokens: number;
+  readonly turns: number;
+}
+
+const fits = (turns: readonly Turn[], bounds: Bounds): boolean =>
+  turns.length <= bounds.turns && sum(turns.map((turn) => turn.tokens)) <= bounds.tokens;
+
+/** How many of the oldest turns go, so that the others fit into `half`. The newest stays as long as it fits at all. */
+const countDropped = (turns: readonly Turn[], half: Bounds, full: Bounds): number => {
+  const kept = turns.findIndex((_, index) => fits(turns.slice(index), half));
+  if (kept !== -1) return kept;
+  return fits(turns.slice(-1), full) ? turns.length - 1 : turns.length;
 };
 
 const toWindow = (input: WindowInput, turns: readonly Turn[], dropped: number, fixed: number): Window => {

@@ -21,10 +21,23 @@ export const LLMRequest = z
       .describe('What is asked.')
       .meta({ examples: ['Hello!'] }),
     ...requestFields,
-    options: GenerationOptions.prefault({}),
+    options: GenerationOptions.prefault({}).describe('How the model chooses its words.'),
     stream: StreamMode.default('delta'),
   })
-  .meta({ id: 'LLMRequest' });
+  .meta({
+    id: 'LLMRequest',
+    examples: [
+      { conversation_id: 'demo', message: 'Hello!' },
+      {
+        conversation_id: 'demo',
+        message: 'Tell me a story.',
+        request_id: 'a-story',
+        options: { max_tokens: 200, temperature: 1 },
+        stream: 'cumulative',
+        if_busy: 'interrupt',
+      },
+    ],
+  });
 export type LLMRequest = z.infer<typeof LLMRequest>;
 
 export const LLMCancel = z
@@ -32,7 +45,11 @@ export const LLMCancel = z
     z.strictObject({ message_id: MessageId }),
     z.strictObject({ conversation_id: ConversationId, request_id: RequestId }),
   ])
-  .meta({ id: 'LLMCancel' });
+  .meta({
+    id: 'LLMCancel',
+    description: 'A reply by its own id or by its request’s, which works right behind the request.',
+    examples: [{ message_id: 'msg_demo' }, { conversation_id: 'demo', request_id: 'a-story' }],
+  });
 export type LLMCancel = z.infer<typeof LLMCancel>;
 
 export const LLMResume = z
@@ -43,10 +60,19 @@ export const LLMResume = z
     digest: Digest.optional().describe('Of the content seen.'),
     stream: StreamMode.default('delta'),
   })
-  .meta({ id: 'LLMResume' });
+  .meta({
+    id: 'LLMResume',
+    description: 'With at and digest the service checks that the client has what is stored, and rewinds it when not.',
+    examples: [
+      { message_id: 'msg_demo', seq: 0 },
+      { message_id: 'msg_demo', seq: 3, at: 22, digest: 'dc8f10c2' },
+    ],
+  });
 export type LLMResume = z.infer<typeof LLMResume>;
 
-export const Ping = z.unknown().meta({ id: 'Ping', description: 'Anything; pong says the same.' });
+export const Ping = z
+  .unknown()
+  .meta({ id: 'Ping', description: 'Anything, or nothing; pong says the same.', examples: [1] });
 
 /** The events by their names. */
 export const clientEvents = {

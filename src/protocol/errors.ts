@@ -36,19 +36,34 @@ export const LLMErrorData = z
   .object({
     success: z.literal(false),
     error: z.string().describe('A sentence for people that says what to do.'),
-    code: z.enum(ERROR_CODES),
+    code: z.enum(ERROR_CODES).describe('For programs.'),
     retryable: z.boolean().describe('Whether the same may succeed when it is asked again.'),
-    retry_after_ms: z.int().optional(),
-    limit: z.int().optional().describe('Of a rate limit: how many there are.'),
-    remaining: z.int().optional().describe('Of a rate limit: how many are left.'),
+    retry_after_ms: z.int().min(0).optional().describe('After how long it is worth asking again.'),
+    limit: z.int().min(0).optional().describe('Of a rate limit: how many there are.'),
+    remaining: z.int().min(0).optional().describe('Of a rate limit: how many are left.'),
     conversation_id: ConversationId.optional(),
-    message_id: MessageId.optional(),
+    message_id: MessageId.optional().describe('Of a reply that had begun; absent where the request was refused.'),
     active_message_id: MessageId.optional().describe('The reply that keeps the conversation busy.'),
     request_id: RequestId.optional(),
     timestamp: Timestamp,
     response: z.string().optional().describe('The partial text, kept.'),
-    usage: Usage.optional(),
+    usage: Usage.optional().describe('Tokens, as far as they are known.'),
     seq: Seq.optional().describe('There if and only if the error is the stored end of a reply.'),
   })
-  .meta({ id: 'LLMError' });
+  .meta({
+    id: 'LLMError',
+    description: 'What went wrong. With seq it is the end of a reply; without, nothing was begun or stored.',
+    examples: [
+      {
+        success: false,
+        error: 'A reply is running in this conversation. Wait for it, cancel it, or ask with if_busy: "interrupt".',
+        code: 'conversation_busy',
+        retryable: false,
+        conversation_id: 'demo',
+        active_message_id: 'msg_demo',
+        request_id: 'first-question',
+        timestamp: '2026-01-01T12:00:00.000Z',
+      },
+    ],
+  });
 export type LLMErrorData = z.infer<typeof LLMErrorData>;

@@ -9,7 +9,12 @@ export const ConversationId = z
   .describe('The client’s own id of a conversation, unique among its owner’s.')
   .meta({ examples: ['demo'] });
 
-export const MessageId = z.string().min(1).max(200).describe('The id of a reply, made by the service.');
+export const MessageId = z
+  .string()
+  .min(1)
+  .max(200)
+  .describe('The id of a reply, made by the service.')
+  .meta({ examples: ['msg_demo'] });
 
 export const RequestId = z
   .string()
@@ -32,16 +37,21 @@ export const Digest = z
 
 export const Channel = z.enum(['content', 'thinking']).describe('What is said, or what is thought before.');
 
-export const FinishReason = z.enum(['stop', 'length', 'cancelled', 'repetition', 'tool_rounds']);
+export const FinishReason = z
+  .enum(['stop', 'length', 'cancelled', 'repetition', 'tool_rounds'])
+  .describe(
+    'stop: the model was done; length: max_tokens were used up; repetition: the model went round in circles; cancelled.',
+  )
+  .meta({ enum: ['stop', 'length', 'cancelled', 'repetition'] }); // in the documents: the last one comes with tools
 
 export const Usage = z
   .object({
-    prompt_tokens: z.int(),
-    completion_tokens: z.int(),
-    total_tokens: z.int(),
+    prompt_tokens: z.int().min(0),
+    completion_tokens: z.int().min(0).describe('What the model thought and said.'),
+    total_tokens: z.int().min(0),
     source: z.enum(['measured', 'estimated']).describe('Counted by the backend, or estimated by the service.'),
   })
-  .meta({ id: 'Usage' });
+  .meta({ id: 'Usage', description: 'Tokens of the whole reply.' });
 export type Usage = z.infer<typeof Usage>;
 
 export const Timings = z
@@ -49,23 +59,23 @@ export const Timings = z
     queued_ms: z.number().describe('Until the model’s turn came.'),
     load_ms: z.number().describe('Waiting for the model to be loaded.'),
     first_token_ms: z.number().optional().describe('From the request to the first token.'),
-    total_ms: z.number(),
+    total_ms: z.number().describe('Until the end.'),
   })
-  .meta({ id: 'Timings' });
+  .meta({ id: 'Timings', description: 'Milliseconds since the request came.' });
 export type Timings = z.infer<typeof Timings>;
 
 /** How the model chooses its words: over REST flat in the body, over the socket in `options`. */
 export const generationOptions = {
   max_tokens: z.int().min(1).optional().describe('Tokens of the answer; 500 by default, at most LLM_MAX_TOKENS.'),
   temperature: z.number().min(0).max(2).default(0.7).describe('0 is the most predictable.'),
-  top_p: z.number().min(0).max(1).optional(),
-  top_k: z.int().min(0).optional(),
-  min_p: z.number().min(0).max(1).optional(),
-  seed: z.int().optional(),
+  top_p: z.number().min(0).max(1).optional().describe('Only words within this share of the probability.'),
+  top_k: z.int().min(0).optional().describe('Only so many of the likeliest words.'),
+  min_p: z.number().min(0).max(1).optional().describe('Only words so likely, beside the likeliest.'),
+  seed: z.int().optional().describe('The same seed and options give the same answer, as far as the model can.'),
   stop: z.array(z.string().min(1)).max(4).optional().describe('Texts at which the model stops.'),
-  presence_penalty: z.number().min(-2).max(2).optional(),
-  frequency_penalty: z.number().min(-2).max(2).optional(),
-  repeat_penalty: z.number().min(0).max(2).optional(),
+  presence_penalty: z.number().min(-2).max(2).optional().describe('Against words that were there before.'),
+  frequency_penalty: z.number().min(-2).max(2).optional().describe('The same, the more often they were.'),
+  repeat_penalty: z.number().min(0).max(2).optional().describe('Ollama’s own penalty; 1 is none.'),
 };
 
 export const GenerationOptions = z.strictObject(generationOptions);
@@ -93,10 +103,12 @@ export const requestFields = {
   if_busy: z
     .enum(['reject', 'interrupt'])
     .default('reject')
-    .describe('What to do when a reply is running in the conversation.'),
+    .describe('When a reply is running in the conversation: refuse this request, or end that reply.'),
 };
 
 export const StreamMode = z
   .enum(['delta', 'cumulative', 'none'])
-  .describe('Pieces of text, pieces with the whole text so far, or the end alone.');
+  .describe(
+    'delta: text in pieces; cumulative: each with the whole text so far; none: no text before the end, which has it all.',
+  );
 export type StreamMode = z.infer<typeof StreamMode>;

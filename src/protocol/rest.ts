@@ -18,6 +18,15 @@ import { LLMContext, LLMDelta, LLMResponse } from './server-events.ts';
 
 /** Bodies, parameters and answers of the HTTP wire. Every answer has `success`. */
 
+export const EventStreamText = z
+  .string()
+  .describe('The socket’s events (asyncapi.yaml), each with its id where it is numbered, until the end.')
+  .meta({
+    examples: [
+      'id: msg_demo:1\nevent: llm_delta\ndata: {"message_id":"msg_demo","seq":1,"at":0,"text":"Hello! ","channel":"content"}\n\n',
+    ],
+  });
+
 const ok = z.literal(true);
 
 export const GenerateResponseBody = z
@@ -33,13 +42,15 @@ export const GenerateResponseBody = z
     stream: z
       .union([z.boolean(), StreamMode])
       .default(false)
-      .describe('true, "delta" or "cumulative": answer as server-sent events.'),
-    background: z.boolean().default(false).describe('Answer at once with the message_id.'),
+      .describe('true, "delta" or "cumulative": answer with server-sent events.'),
+    background: z.boolean().default(false).describe('Answer at once, with the message_id; the reply goes on.'),
   })
-  .meta({ id: 'GenerateResponseRequest', examples: [{ conversation_id: 'first-steps', user_input: 'Hello!' }] });
+  .meta({
+    id: 'GenerateResponseRequest',
+    description: 'A question, and how it is to be answered.',
+    examples: [{ conversation_id: 'first-steps', user_input: 'Hello!' }],
+  });
 export type GenerateResponseBody = z.infer<typeof GenerateResponseBody>;
-
-export const GenerateResponseAnswer = LLMResponse.meta({ id: 'GenerateResponseAnswer' });
 
 export const BackgroundAnswer = z
   .object({
@@ -47,61 +58,95 @@ export const BackgroundAnswer = z
     conversation_id: ConversationId,
     message_id: MessageId,
     request_id: RequestId,
-    duplicate: z.boolean(),
+    duplicate: z.boolean().describe('The same request had begun this reply before.'),
   })
-  .meta({ id: 'BackgroundAnswer' });
+  .meta({ id: 'BackgroundAnswer', description: 'The reply has begun: read it under /replies.' });
 
 export const CreateConversationBody = z
   .strictObject({
     conversation_id: ConversationId.optional().describe('Absent, the service makes one.').meta({ examples: [] }),
-    system_prompt: z.string().min(1).optional(),
-    metadata: Metadata.optional(),
+    system_prompt: z.string().min(1).optional().describe('What the model is told before all else.'),
+    metadata: Metadata.optional().describe('The caller’s own data, kept with the conversation.'),
     model: z.string().min(1).max(200).optional().describe('Asked for when a request names none.'),
   })
-  .meta({ id: 'CreateConversationRequest', examples: [{ system_prompt: 'You answer in one sentence.' }] });
+  .meta({
+    id: 'CreateConversationRequest',
+    description: 'What the conversation begins with.',
+    examples: [{ system_prompt: 'You answer in one sentence.' }],
+  });
 export type CreateConversationBody = z.infer<typeof CreateConversationBody>;
 
 export const Conversation = z
   .object({
     success: ok,
     conversation_id: ConversationId,
-    system_prompt: z.string().optional(),
+    title: z.string().optional(),
+    system_prompt: z.string().nullable().describe('null: the service’s own is used.'),
     metadata: Metadata.optional(),
-    model: z.string().optional(),
+    model: z.string().optional().describe('Asked for when a request names none; absent, the service’s own.'),
     created_at: Timestamp,
     updated_at: Timestamp,
-    message_count: z.int(),
+    message_count: z.int().min(0),
     active_reply: MessageId.nullable().describe('The reply that runs; null when none does.'),
   })
-  .meta({ id: 'Conversation' });
+  .meta({ id: 'Conversation', description: 'A conversation without its messages.' });
 export type Conversation = z.infer<typeof Conversation>;
+
+export const ConversationListQuery = z.strictObject({
+  cursor: z.string().min(1).max(500).optional().describe('next_cursor of the page before; absent is the first.'),
+  limit: z.coerce.number().int().min(1).max(200).default(50).describe('At most so many conversations.'),
+});
+
+export const ConversationList = z
+  .object({
+    success: ok,
+    conversations: z.array(Conversation.omit({ success: true })).describe('The one used last first.'),
+    next_cursor: z.string().nullable().describe('Asks for the page after; null when there is none.'),
+  })
+  .meta({ id: 'ConversationList', description: 'A page of the caller’s conversations.' });
+
+export const ConversationPatch = z
+  .strictObject({
+    title: z.string().min(1).max(200).nullable().optional(),
+    system_prompt: z.string().min(1).nullable().optional().describe('Of the turns to come.'),
+    metadata: Metadata.nullable().optional(),
+  })
+  .meta({
+    id: 'ConversationPatch',
+    description: 'What is to change; what is absent stays, null takes away.',
+    examples: [{ title: 'First steps' }],
+  });
+export type ConversationPatch = z.infer<typeof ConversationPatch>;
 
 export const Message = z
   .object({
-    message_id: MessageId,
+    message_id: MessageId.describe('Of an assistant’s message: the id of the reply.'),
     role: z.enum(['user', 'assistant']),
     content: z.string(),
     created_at: Timestamp,
     position: z.int().describe('1, 2, 3 … within the conversation.'),
-    images: z.array(z.string()).optional(),
+    images: z.array(z.string()).optional().describe('Base64.'),
     metadata: Metadata.optional(),
-    thinking: z.string().optional(),
+    thinking: z.string().optional().describe('What the model thought before it spoke.'),
     request_id: RequestId.optional(),
-    model: z.string().optional(),
-    state: z.enum(['done', 'failed', 'cancelled']).optional(),
+    model: z.string().optional().describe('Which model answered.'),
+    state: z.enum(['done', 'failed', 'cancelled']).optional().describe('How the reply ended.'),
     finish_reason: FinishReason.optional(),
     error: z.object({ code: LLMErrorData.shape.code, error: z.string() }).optional(),
     usage: Usage.optional(),
     timings: Timings.optional(),
   })
-  .meta({ id: 'Message' });
+  .meta({ id: 'Message', description: 'What a person said, or a reply: from thinking on, the fields are a reply’s.' });
 export type Message = z.infer<typeof Message>;
 
-export const NewConversation = Conversation.extend({ messages: z.array(Message) }).meta({ id: 'NewConversation' });
+export const NewConversation = Conversation.extend({ messages: z.array(Message) }).meta({
+  id: 'NewConversation',
+  description: 'A conversation that was just made.',
+});
 
 export const MessagePageQuery = z.strictObject({
   before: z.coerce.number().int().min(1).optional().describe('Only messages at positions below it.'),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
+  limit: z.coerce.number().int().min(1).max(200).default(50).describe('At most so many messages.'),
 });
 
 export const MessagePage = z
@@ -111,9 +156,11 @@ export const MessagePage = z
     messages: z.array(Message).describe('Oldest first.'),
     next_before: z.int().nullable().describe('Asks for the page before; null when there is none.'),
   })
-  .meta({ id: 'MessagePage' });
+  .meta({ id: 'MessagePage', description: 'Neighbouring messages of a conversation.' });
 
-export const Deleted = z.object({ success: ok, conversation_id: ConversationId }).meta({ id: 'DeletedConversation' });
+export const Deleted = z
+  .object({ success: ok, conversation_id: ConversationId })
+  .meta({ id: 'DeletedConversation', description: 'Which conversation is gone.' });
 
 export const ReplyState = z.enum(['running', 'done', 'failed', 'cancelled']);
 
@@ -127,21 +174,21 @@ export const Reply = z
     model: z.string(),
     seq: Seq.describe('The last event that the text covers.'),
     response: z.string().describe('The text so far.'),
-    thinking: z.string().optional(),
+    thinking: z.string().optional().describe('What the model thought, so far.'),
     finish_reason: FinishReason.optional(),
-    error: LLMErrorData.optional(),
+    error: LLMErrorData.optional().describe('Why it failed, when it did.'),
     usage: Usage.optional(),
     timings: Timings.optional(),
     created_at: Timestamp,
     ended_at: Timestamp.optional(),
     metadata: Metadata.optional(),
   })
-  .meta({ id: 'Reply' });
+  .meta({ id: 'Reply', description: 'A reply while it runs, or after.' });
 export type Reply = z.infer<typeof Reply>;
 
 export const EventsQuery = z.strictObject({
   after: z.coerce.number().int().min(0).default(0).describe('The last event seen; 0 is from the start.'),
-  limit: z.coerce.number().int().min(1).max(1000).default(200),
+  limit: z.coerce.number().int().min(1).max(1000).default(200).describe('Of a page: at most so many events.'),
 });
 
 export const ReplyEvent = z
@@ -151,16 +198,16 @@ export const ReplyEvent = z
     z.object({ event: z.literal('llm_response'), data: LLMResponse }),
     z.object({ event: z.literal('llm_error'), data: LLMErrorData }),
   ])
-  .meta({ id: 'ReplyEvent' });
+  .meta({ id: 'ReplyEvent', description: 'A numbered event, as the socket and the event streams tell it.' });
 
 export const EventPage = z
   .object({
     success: ok,
     message_id: MessageId,
-    events: z.array(ReplyEvent),
-    next_after: Seq.describe('Asks for what comes after this page.'),
+    events: z.array(ReplyEvent).describe('Oldest first.'),
+    next_after: Seq.describe('Asks, as after, for what follows this page.'),
   })
-  .meta({ id: 'EventPage' });
+  .meta({ id: 'EventPage', description: 'Neighbouring events of a reply.' });
 
 export const Cancelled = z
   .object({
@@ -169,25 +216,29 @@ export const Cancelled = z
     conversation_id: ConversationId,
     state: ReplyState.describe('"cancelled", or how the reply had ended before.'),
   })
-  .meta({ id: 'CancelledReply' });
+  .meta({ id: 'CancelledReply', description: 'How the reply has ended.' });
 
 export const Model = z
   .object({
     name: z.string(),
-    provider: z.string(),
+    provider: z.string().describe('The kind of backend.'),
     host: z.string().optional(),
-    loaded: z.boolean(),
+    loaded: z.boolean().describe('Whether it is in memory, and answers without being loaded first.'),
     context_window: z.int().describe('Tokens of prompt and answer together, as used here.'),
-    capabilities: z.array(z.enum(['completion', 'tools', 'thinking', 'vision'])),
+    capabilities: z
+      .array(z.string())
+      .describe('What it can do, in the backend’s words: completion, thinking, vision …'),
   })
-  .meta({ id: 'Model' });
+  .meta({ id: 'Model', description: 'A model that can be asked for.' });
 
-export const Models = z.object({ success: ok, models: z.array(Model) }).meta({ id: 'Models' });
+export const Models = z
+  .object({ success: ok, models: z.array(Model) })
+  .meta({ id: 'Models', description: 'What can be asked for.' });
 
 export const Health = z
   .object({
-    success: z.boolean(),
-    status: z.enum(['ok', 'degraded', 'unavailable']),
+    success: z.boolean().describe('Whether it takes requests.'),
+    status: z.enum(['ok', 'degraded', 'unavailable']).describe('degraded: it answers, but its backend does not.'),
     store: z.object({ status: z.enum(['up', 'down']) }),
     backend: z.object({
       provider: z.string(),
@@ -197,9 +248,14 @@ export const Health = z
       hint: z.string().optional().describe('What to do about it.'),
     }),
     fallback: z.string().optional().describe('Who answers until the backend does for the first time.'),
-    running: z.int().describe('Replies that this instance writes now.'),
-    draining: z.boolean(),
+    queue: z
+      .object({ waiting: z.int().min(0), serving: z.int().min(0) })
+      .describe('Requests of this instance that wait for a slot, and that have one.'),
+    running: z.int().min(0).describe('Replies that this instance writes now.'),
+    draining: z.boolean().describe('It is stopping, and takes no new requests.'),
   })
-  .meta({ id: 'Health' });
+  .meta({ id: 'Health', description: 'How the service, its store and its backend are.' });
 
-export const Alive = z.object({ success: z.boolean() }).meta({ id: 'Alive' });
+export const Alive = z
+  .object({ success: z.boolean().describe('The answer: yes or no.') })
+  .meta({ id: 'Alive', description: 'Yes or no.' });

@@ -8,13 +8,15 @@ import { untilAborted } from './until-aborted.ts';
 export interface ElizaOptions {
   readonly clock: Clock;
   readonly ids: Ids;
+  /** The model that it stands in for: what is to be pulled. */
+  readonly standsInFor: string;
 }
 
 const WORD_MS = 25; // fast, and slow enough to be seen streaming
 const CONTEXT_WINDOW = 8_192;
-const NOTICE =
+const toNotice = (model: string): string =>
   'I am ELIZA, a small program of rules: no Ollama was reached, so I answer in its place. For a real model install ' +
-  'Ollama, then: ollama pull llama3';
+  `Ollama, then: ollama pull ${model}`;
 
 /**
  * Answers by a dozen rules where there is no model yet, so that every interface can be tried. It counts a word as
@@ -40,7 +42,9 @@ export class ElizaProvider implements Provider {
 
   async findModel(name: string): Promise<ModelInfo> {
     if (isSameModel(name, this.name)) return this.#model;
-    throw new ModelNotFoundError('ELIZA knows no model but eliza. For others install Ollama, then: ollama pull llama3');
+    throw new ModelNotFoundError(
+      `ELIZA knows no model but eliza. For others install Ollama, then: ollama pull ${name}`,
+    );
   }
 
   async listModels(): Promise<readonly ModelInfo[]> {
@@ -48,7 +52,7 @@ export class ElizaProvider implements Provider {
   }
 
   async health(): Promise<ProviderHealth> {
-    return { status: 'up', hint: 'ELIZA answers. For a real model install Ollama, then: ollama pull llama3' };
+    return { status: 'up', hint: toNotice(this.#options.standsInFor) };
   }
 
   get #model(): ModelInfo {
@@ -59,7 +63,9 @@ export class ElizaProvider implements Provider {
   #answer({ messages }: ProviderRequest): string {
     const said = messages.findLast(({ role }) => role === 'user')?.content ?? '';
     const answer = this.#respond(said);
-    return messages.some(({ role }) => role === 'assistant') ? answer : `${answer}\n\n(${NOTICE})`;
+    return messages.some(({ role }) => role === 'assistant')
+      ? answer
+      : `${answer}\n\n(${toNotice(this.#options.standsInFor)})`;
   }
 
   #respond(said: string): string {

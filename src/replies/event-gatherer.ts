@@ -10,16 +10,16 @@ export class EventGatherer {
   readonly #lengths: Record<Channel, number> = { content: 0, thinking: 0 };
   readonly #halves: Record<Channel, string> = { content: '', thinking: '' };
   #events: ReplyEvent[] = [];
-  #units = 0;
-
-  /** UTF-16 units that wait to be taken. */
-  get units(): number {
-    return this.#units;
-  }
+  #totalEvents = 0;
 
   /** UTF-16 units of both channels since the beginning. */
   get totalUnits(): number {
-    return this.#lengths.content + this.#lengths.thinking;
+    return this.#lengths.content + this.#lengths.thinking + this.#halves.content.length + this.#halves.thinking.length;
+  }
+
+  /** Events since the beginning. */
+  get totalEvents(): number {
+    return this.#totalEvents;
   }
 
   /** Whether the model has said anything but thoughts. */
@@ -29,6 +29,7 @@ export class EventGatherer {
 
   add(event: ReplyEvent): void {
     this.#events.push(event);
+    this.#totalEvents += 1;
   }
 
   addText(channel: Channel, text: string): void {
@@ -43,15 +44,15 @@ export class EventGatherer {
   take(): readonly ReplyEvent[] {
     const events = this.#events;
     this.#events = [];
-    this.#units = 0;
     return events;
   }
 
   /** Nothing more comes: a half pair will not be completed. */
   close(): void {
     for (const channel of ['thinking', 'content'] as const) {
-      if (this.#halves[channel] !== '') this.#addWhole(channel, this.#halves[channel].toWellFormed());
+      const half = this.#halves[channel];
       this.#halves[channel] = '';
+      if (half !== '') this.#addWhole(channel, half.toWellFormed());
     }
   }
 
@@ -60,9 +61,8 @@ export class EventGatherer {
     if (last?.type === 'text-delta' && last.channel === channel) {
       this.#events[this.#events.length - 1] = { ...last, text: last.text + text };
     } else {
-      this.#events.push({ type: 'text-delta', channel, at: this.#lengths[channel], text } satisfies TextDelta);
+      this.add({ type: 'text-delta', channel, at: this.#lengths[channel], text } satisfies TextDelta);
     }
     this.#lengths[channel] += text.length;
-    this.#units += text.length;
   }
 }

@@ -6,8 +6,11 @@ import { toReplyStatus, type LiveStatus, type ReplyStatus } from './reply-status
 /** What a reply is, without what changes while it runs. */
 export type ReplyIdentity = Omit<ReplyRecord, 'state' | 'seq'>;
 
-/** Silence is broken at least this often, so that no proxy takes a slow model for a dead connection. */
-const HEARTBEAT_MS = 10_000;
+/**
+ * Silence is broken at least every 10 s, so that no proxy takes a slow model for a dead connection. It is looked
+ * at once a second: what has lasted for 9 s then could last for more than 10 s at the next look.
+ */
+export const HEARTBEAT_MS = 9_000;
 
 /**
  * A reply that this instance writes, as the instance's memory has it: the acknowledged tail of its log and its
@@ -19,6 +22,7 @@ export class LiveReply {
   readonly #entries: LogEntry[] = [];
   readonly #texts: Record<Channel, string> = { content: '', thinking: '' };
   #status: LiveStatus | undefined;
+  #isDegraded = false;
   #statusVersion = 0;
   #end: (LogEntry & { readonly event: ReplyEnd }) | undefined;
   #unstoredEnd: ReplyFailure | undefined;
@@ -46,7 +50,7 @@ export class LiveReply {
     return this.#unstoredEnd;
   }
 
-  /** Whether nothing more will come, not even a status. */
+  /** Whether nothing more will come, not even a status. Without an end, the log goes on elsewhere. */
   get settled(): boolean {
     return this.#settled;
   }
@@ -57,7 +61,13 @@ export class LiveReply {
   }
 
   get status(): ReplyStatus | undefined {
+    if (this.#isDegraded) return { state: 'degraded' };
     return this.#status && toReplyStatus(this.#status, this.#clock.now());
+  }
+
+  /** UTF-16 units of both channels. */
+  get units(): number {
+    return this.#texts.content.length + this.#texts.thinking.length;
   }
 
   text(channel: Channel): string {
@@ -65,8 +75,8 @@ export class LiveReply {
   }
 
   /** Entries after `seq`, oldest first. */
-  entriesAfter(seq: number): readonly LogEntry[] {
-    return this.#entries.slice(seq);
+  entriesAfter(seq: number, limit = Infinity): readonly LogEntry[] {
+    return this.#entries.slice(seq, seq + limit);
   }
 
   /** Calls `listener` at every change, until disposed. */
@@ -78,17 +88,29 @@ export class LiveReply {
   /** Shows what the store has acknowledged: the next entries of the log. What is shown already is passed over. */
   publish(entries: readonly LogEntry[]): void {
     for (const entry of entries) {
-      if (entry.seq <= this.seq) continue;
+      if (this.#end || entry.seq !== this.seq + 1) continue;
       this.#entries.push(entry);
       if (entry.event.type === 'text-delta') this.#texts[entry.event.channel] += entry.event.text;
       if (isEnd(entry)) this.#end = entry;
     }
+    if (this.#isDegraded) this.#statusVersion += 1; // the store is back: what the model does counts again
+    this.#isDegraded = false;
     this.#tell();
   }
 
   setStatus(status: LiveStatus): void {
     if (status.state === 'generating' && this.#status?.state === 'generating') return;
     this.#status = status;
+    if (this.#isDegraded) return; // told when the store is back
+    this.#statusVersion += 1;
+    this.#tell();
+  }
+
+  /** The store is away; what was shown is kept. Until it acknowledges something. */
+  degrade(): void {
+    if (this.#isDegraded || this.#end) return;
+    this.#status ??= { state: 'generating' };
+    this.#isDegraded = true;
     this.#statusVersion += 1;
     this.#tell();
   }

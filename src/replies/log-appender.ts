@@ -59,13 +59,19 @@ export class LogAppender {
 
   /** Makes one call and hands out its answers; says how long to wait before the next. */
   async #call(calls: readonly Call[]): Promise<number> {
+    const answers = await this.#append(calls);
+    if (!answers) return RETRY_MS;
+    for (const [index, { source }] of calls.entries()) source.onAnswer(answers[index] ?? { type: 'gone' });
+    return calls.length > LARGE_CALL ? GATHER_MS : 0;
+  }
+
+  /** Undefined when the store did not answer: who wants to be asked again waits. */
+  async #append(calls: readonly Call[]): Promise<readonly AppendAnswer[] | undefined> {
     try {
-      const answers = await this.#store.append(calls.map(({ append }) => append));
-      calls.forEach(({ source }, index) => source.onAnswer(answers[index] ?? { type: 'gone' }));
-      return calls.length > LARGE_CALL ? GATHER_MS : 0;
+      return await this.#store.append(calls.map(({ append }) => append));
     } catch (error) {
       for (const { source } of calls) if (source.onFailure(error)) this.#waiting.add(source);
-      return RETRY_MS;
+      return undefined;
     }
   }
 }

@@ -46,13 +46,15 @@ export class Replies implements AsyncDisposable {
   readonly #reader: ReplyReader;
   readonly #live = new Map<string, LiveReply>();
   readonly #running = new Map<string, Running>();
+  readonly #retained = new AbortController();
   #timer: Disposable | undefined;
   #beating = false;
+  #stopping = false;
 
   constructor(parts: RepliesParts) {
     this.#parts = parts;
     this.#appender = new LogAppender(parts.store, parts.clock);
-    this.#reader = new ReplyReader(parts.store, parts.clock, (messageId) => this.#live.get(messageId));
+    this.#reader = new ReplyReader(parts.store, parts.clock, (messageId) => this.#findLive(messageId));
   }
 
   /** How many replies this instance writes now. */
@@ -71,11 +73,19 @@ export class Replies implements AsyncDisposable {
     const live = new LiveReply(identity, this.#parts.clock);
     const { store, clock, deadlines, turnTimeoutMs, log } = this.#parts;
     const writer = new ReplyWriter(
-      { store, appender: this.#appender, clock, deadlines, turnTimeoutMs, onUnexpected: log.onUnexpected },
+      {
+        store,
+        appender: this.#appender,
+        clock,
+        deadlines,
+        turnTimeoutMs,
+        onUnexpected: (error) => log.onUnexpected(error),
+      },
       { ...task, live },
     );
     this.#live.set(identity.messageId, live);
     this.#running.set(identity.messageId, { live, writer, done: this.#run(live, writer) });
+    if (this.#stopping) writer.interrupt(); // it was begun while the instance stopped
   }
 
   /** What happens with a reply from `position` on; ends with its terminal event, or when aborted. */
@@ -112,21 +122,30 @@ export class Replies implements AsyncDisposable {
 
   /** Lets the running replies end by themselves for `ms`; those that do not are ended with their text kept. */
   async drain(ms: number): Promise<void> {
-    const patience = new AbortController();
-    const done = this.#allDone().finally(() => patience.abort());
-    await this.#parts.clock.sleep(ms, patience.signal).catch(() => undefined);
-    for (const { writer } of this.#running.values()) writer.interrupt();
-    await Promise.race([done, this.#parts.clock.sleep(INTERRUPT_MS)]);
-    for (const { writer } of this.#running.values()) writer.giveUp();
+    await this.#waitAll(ms);
+    await this.#stop();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#timer?.[Symbol.dispose]();
-    for (const { writer } of this.#running.values()) {
-      writer.interrupt();
-      writer.giveUp();
-    }
+    await this.#stop();
     await this.#allDone();
+    this.#retained.abort();
+  }
+
+  /** Ends what still runs, and waits until the ends are stored or it takes too long. */
+  async #stop(): Promise<void> {
+    this.#stopping = true;
+    for (const { writer } of this.#running.values()) writer.interrupt();
+    await this.#waitAll(INTERRUPT_MS);
+    for (const { writer } of this.#running.values()) writer.giveUp();
+  }
+
+  /** Waits until nothing runs, for `ms` at most. */
+  async #waitAll(ms: number): Promise<void> {
+    const patience = new AbortController();
+    const done = this.#allDone().then(() => patience.abort());
+    await Promise.race([done, this.#parts.clock.sleep(ms, patience.signal).catch(() => undefined)]);
   }
 
   async #allDone(): Promise<void> {
@@ -138,7 +157,14 @@ export class Replies implements AsyncDisposable {
     await writer.run();
     this.#running.delete(messageId);
     if (live.end) this.#parts.log.onEnd(live.identity, live.end.event);
-    void this.#parts.clock.sleep(RETAIN_MS).then(() => this.#live.delete(messageId));
+    const retained = this.#parts.clock.sleep(RETAIN_MS, this.#retained.signal).catch(() => undefined);
+    void retained.then(() => this.#live.delete(messageId));
+  }
+
+  /** One that was lost by this instance goes on in the store. */
+  #findLive(messageId: string): LiveReply | undefined {
+    const live = this.#live.get(messageId);
+    return live?.settled && !live.end ? undefined : live;
   }
 
   /** Leases first: a process that slept must not take its own replies for abandoned ones. */
@@ -157,16 +183,20 @@ export class Replies implements AsyncDisposable {
     }
   }
 
+  /** Renews the leases of what is written here, and lets go of what is not ours any more. */
   async #renew(): Promise<void> {
-    const leases = [...this.#running.values()].map(({ live, writer }) => ({
-      messageId: live.identity.messageId,
-      token: writer.token,
-    }));
-    if (leases.length > 0) await this.#parts.store.renew(leases);
+    const running = [...this.#running.values()];
+    if (running.length === 0) return;
+    const leases = running.map(({ live, writer }) => ({ messageId: live.identity.messageId, token: writer.token }));
+    const answers = await this.#parts.store.renew(leases);
+    for (const [index, { writer }] of running.entries()) {
+      if ((answers[index]?.type ?? 'ok') !== 'ok') void writer.close();
+    }
   }
 
   async #seal(): Promise<void> {
-    const sealed = await sealAbandoned(this.#parts.store, this.#parts.clock);
-    if (sealed > 0) this.#parts.log.onSealed(sealed);
+    const { store, clock, log } = this.#parts;
+    const sealed = await sealAbandoned({ store, clock, isOurs: (messageId) => this.#running.has(messageId) });
+    if (sealed > 0) log.onSealed(sealed);
   }
 }

@@ -3,6 +3,7 @@ import { isEnd, type Channel, type LogEntry, type ReplyEnd, type ReplyFailure } 
 import { toDigest, toReplyEnd, toTranscript, type Transcript } from '../conversation/transcript.ts';
 import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
 import type { LiveReply } from './live-reply.ts';
+import { Nudge } from './nudge.ts';
 import type { ReplyStatus } from './reply-status.ts';
 
 /** What a watcher is told, in order. */
@@ -58,24 +59,14 @@ export class ReplyReader {
 
   /** Ends after the reply's terminal event (and, where it was cancelled, after `released`), or when aborted. */
   async *watch(record: ReplyRecord, position: Position, signal: AbortSignal): AsyncGenerator<ReplyUpdate, void> {
-    let { seq } = position;
-    const rewinds = await this.#check(record, position);
-    for (const rewind of rewinds) yield rewind;
-    seq = rewinds[0]?.seq ?? seq;
-    while (!signal.aborted) {
-      const live = this.#findLive(record.messageId);
-      if (live) return yield* this.#watchLive(live, seq, signal);
-      const entries = await this.#read(record.messageId, seq);
-      if (entries.length > 0) {
-        seq += entries.length;
-        yield { type: 'entries', entries };
-      }
-      if (entries.some(isEnd)) return;
-      if (entries.length > 0) continue;
-      const end = await this.#loadEnd(record.messageId);
-      if (end) return yield { type: 'entries', entries: [end] };
-      if (!(await this.#store.loadReply(record.messageId))) return yield DELETED;
-      await this.#clock.sleep(TAIL_CHECK_MS, signal).catch(() => undefined);
+    const { messageId } = record;
+    let from: Position | undefined = position;
+    while (from && !signal.aborted) {
+      const rewinds: readonly Rewind[] = await this.#check(messageId, from);
+      yield* rewinds;
+      const seq: number = rewinds[0]?.seq ?? from.seq;
+      const live: LiveReply | undefined = this.#findLive(messageId);
+      from = live ? yield* watchLive(live, seq, signal) : yield* this.#watchStore(messageId, seq, signal);
     }
   }
 
@@ -87,93 +78,171 @@ export class ReplyReader {
       return { content: message.content, thinking: message.thinking ?? '', end, seq: message.seq };
     }
     const entries = await this.#readAll(record.messageId);
-    return { ...toTranscript(entries), seq: entries.length };
+    const end = entries.findLast(isEnd)?.event; // it may have ended meanwhile
+    return { ...toTranscript(entries), seq: entries.length, ...(end && { end }) };
   }
 
   /** Entries after `after`, at most `limit`; of a log whose life is over, its end alone. */
-  async readPage(record: ReplyRecord, after: number, limit: number): Promise<readonly LogEntry[]> {
-    const live = this.#findLive(record.messageId);
-    const entries = live
-      ? live.entriesAfter(after).slice(0, limit)
-      : await this.#store.readLog(record.messageId, after, limit);
-    if (entries.length > 0) return entries;
-    const end = await this.#loadEnd(record.messageId);
-    return end && end.seq > after ? [end] : [];
+  async readPage({ messageId }: ReplyRecord, after: number, limit: number): Promise<readonly LogEntry[]> {
+    const live = this.#findLive(messageId);
+    const entries = live ? live.entriesAfter(after, limit) : await this.#read(messageId, after, limit);
+    return entries.filter(({ seq }) => seq > after); // the end is not told again
   }
 
-  async #read(messageId: string, seq: number): Promise<readonly LogEntry[]> {
-    return this.#store.readLog(messageId, seq, PAGE);
-  }
-
-  async *#watchLive(live: LiveReply, after: number, signal: AbortSignal): AsyncGenerator<ReplyUpdate, void> {
-    let wake = (): void => undefined;
-    const onAbort = (): void => wake();
-    signal.addEventListener('abort', onAbort, { once: true });
-    using _listening = live.onChange(() => wake());
-    let seq = live.end && after >= live.end.seq ? live.end.seq - 1 : after; // who asks after the end hears it again
-    let statusVersion = 0;
-    try {
-      while (!signal.aborted) {
-        if (live.statusVersion !== statusVersion) {
-          statusVersion = live.statusVersion;
-          const { status, end } = live;
-          if (status && (!end || status.state === 'released')) yield { type: 'status', status };
-        } else if (live.seq > seq) {
-          const entries = live.entriesAfter(seq);
-          seq += entries.length;
-          yield { type: 'entries', entries };
-        } else if (live.unstoredEnd && !live.end) {
-          return yield { type: 'unstored-end', failure: live.unstoredEnd };
-        } else if (live.settled) {
-          return;
-        } else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
+  /** From the store, looked at again and again; gives the position when this instance begins to write the reply. */
+  async *#watchStore(
+    messageId: string,
+    after: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<ReplyUpdate, Position | undefined> {
+    let seq = after;
+    using nudge = new Nudge(this.#store, this.#clock, messageId);
+    while (!signal.aborted) {
+      if (this.#findLive(messageId)) return { seq };
+      const entries = await this.#read(messageId, seq, PAGE);
+      if (entries.length > 0) {
+        nudge.touch();
+        yield { type: 'entries', entries };
       }
-    } finally {
-      signal.removeEventListener('abort', onAbort);
+      if (entries.some(isEnd)) return;
+      seq = entries.at(-1)?.seq ?? seq;
+      if (entries.length > 0) continue;
+      if (!(await this.#store.loadReply(messageId))) {
+        yield DELETED;
+        return;
+      }
+      if (nudge.isSilent()) yield { type: 'status', status: { state: 'generating' } };
+      await nudge.wait(TAIL_CHECK_MS, signal);
     }
   }
 
   /** Rewinds, when what the watcher has is not the beginning of what is stored. */
-  async #check(record: ReplyRecord, position: Position): Promise<readonly (ReplyUpdate & { type: 'rewind' })[]> {
-    if (position.seq === 0) return [];
-    const entries = await this.#readAll(record.messageId);
-    if (entries.length === 0) return []; // the log's life is over: the terminal event has the whole text
-    const seen = toTranscript(entries.slice(0, position.seq)).content;
-    const isPrefix =
-      position.seq <= entries.length &&
-      (position.at === undefined || position.at === seen.length) &&
-      (position.digest === undefined || position.digest === toDigest(seen));
-    if (isPrefix) return [];
+  async #check(messageId: string, position: Position): Promise<readonly Rewind[]> {
+    if (position.seq === 0 && !position.at) return [];
+    const entries = await this.#readAll(messageId);
+    if (isPrefix(position, entries)) return [];
+    if (entries.length === 0 && !(await this.#isRunning(messageId))) return []; // its log's life is over
     const known = entries.filter((entry) => !isEnd(entry)); // the end is told after the texts
     const { content, thinking } = toTranscript(known);
     const seq = known.length;
     return [
-      ...(thinking ? [{ type: 'rewind', seq, channel: 'thinking', text: thinking } as const] : []),
+      { type: 'rewind', seq, channel: 'thinking', text: thinking },
       { type: 'rewind', seq, channel: 'content', text: content },
     ];
+  }
+
+  async #isRunning(messageId: string): Promise<boolean> {
+    return (await this.#store.loadReply(messageId))?.state === 'running';
   }
 
   async #readAll(messageId: string): Promise<readonly LogEntry[]> {
     const live = this.#findLive(messageId);
     if (live) return live.entriesAfter(0);
     const entries: LogEntry[] = [];
-    for (
-      let page = await this.#read(messageId, 0);
-      page.length > 0;
-      page = await this.#read(messageId, entries.length)
-    ) {
+    let page: readonly LogEntry[];
+    do {
+      page = await this.#store.readLog(messageId, entries.length, PAGE);
       entries.push(...page);
-    }
+    } while (page.length > 0);
     return entries;
   }
 
-  /** The terminal event of a reply whose log is no more, made from its message. */
+  /** Entries after `after`; of a log whose life is over, its end alone, made from its message. */
+  async #read(messageId: string, after: number, limit: number): Promise<readonly LogEntry[]> {
+    const entries = await this.#store.readLog(messageId, after, limit);
+    if (entries.length > 0) return entries;
+    const end = await this.#loadEnd(messageId);
+    if (!end) return [];
+    const rest = await this.#store.readLog(messageId, after, limit); // the log may have grown before it ended
+    return rest.length > 0 ? rest : [end];
+  }
+
   async #loadEnd(messageId: string): Promise<LogEntry | undefined> {
     const message = await this.#store.loadReplyMessage(messageId);
     return message && { seq: message.seq, event: toReplyEnd(message.content, message.outcome, message.createdAt) };
+  }
+}
+
+type Rewind = Extract<ReplyUpdate, { type: 'rewind' }>;
+
+/** Whether what the watcher has is the beginning of the log. */
+const isPrefix = ({ seq, at, digest }: Position, entries: readonly LogEntry[]): boolean => {
+  if (seq > entries.length) return false;
+  if (at === undefined && digest === undefined) return true;
+  const { content } = toTranscript(entries.slice(0, seq));
+  return (at === undefined || at === content.length) && (digest === undefined || digest === toDigest(content));
+};
+
+/** From memory. Gives what was told when the reply is no longer written here, and goes on in the store. */
+async function* watchLive(
+  live: LiveReply,
+  after: number,
+  signal: AbortSignal,
+): AsyncGenerator<ReplyUpdate, Position | undefined> {
+  let wake = (): void => undefined;
+  const onAbort = (): void => wake();
+  signal.addEventListener('abort', onAbort, { once: true });
+  using _listening = live.onChange(() => wake());
+  const cursor = new LiveCursor(live, after);
+  try {
+    while (!signal.aborted) {
+      const update = cursor.next();
+      if (update) yield update;
+      if (update?.type === 'unstored-end') return;
+      if (update) continue;
+      if (live.settled) return live.end ? undefined : cursor.position();
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** How far a watcher has come in a live reply. It keeps nothing of what it has told. */
+class LiveCursor {
+  readonly #live: LiveReply;
+  #seq: number;
+  #statusVersion = 0;
+
+  constructor(live: LiveReply, after: number) {
+    this.#live = live;
+    this.#seq = live.end && after >= live.end.seq ? live.end.seq - 1 : after; // who asks after the end hears it again
+  }
+
+  /** What the watcher has not been told, if there is anything. */
+  next(): ReplyUpdate | undefined {
+    const live = this.#live;
+    return (
+      (live.end ? undefined : this.#nextStatus()) ??
+      this.#nextEntries() ??
+      (live.end ? this.#nextRelease() : undefined) ??
+      (live.unstoredEnd && !live.end ? { type: 'unstored-end', failure: live.unstoredEnd } : undefined)
+    );
+  }
+
+  /** What was told, so that it can be compared with what the store has. */
+  position(): Position {
+    const { content } = toTranscript(this.#live.entriesAfter(0, this.#seq));
+    return { seq: this.#seq, at: content.length, digest: toDigest(content) };
+  }
+
+  #nextStatus(): ReplyUpdate | undefined {
+    const { status, statusVersion } = this.#live;
+    if (statusVersion === this.#statusVersion) return undefined;
+    this.#statusVersion = statusVersion;
+    return status && { type: 'status', status };
+  }
+
+  /** `released` is the one status that follows the end. */
+  #nextRelease(): ReplyUpdate | undefined {
+    return this.#live.status?.state === 'released' ? this.#nextStatus() : undefined;
+  }
+
+  #nextEntries(): ReplyUpdate | undefined {
+    const entries = this.#live.entriesAfter(this.#seq, PAGE);
+    this.#seq += entries.length;
+    return entries.length > 0 ? { type: 'entries', entries } : undefined;
   }
 }

@@ -1,5 +1,7 @@
 /** What a reply is doing, beside its log: told to who watches, numbered and stored nowhere. */
 export type ReplyStatus =
+  /** 1 is the next; `expectedMs` by what was measured. */
+  | { readonly state: 'queued'; readonly position: number; readonly expectedMs?: number }
   | { readonly state: 'model_loading'; readonly elapsedMs: number }
   | { readonly state: 'generating' }
   | { readonly state: 'retrying'; /** 1 is the first try after the first attempt. */ readonly attempt: number }

@@ -19,7 +19,7 @@ export class ReplyTally {
 
   /** The model's turn has come. */
   start(now: number): void {
-    this.#startedAt ??= now;
+    this.#startedAt = now;
   }
 
   onPart(part: Part, now: number): void {

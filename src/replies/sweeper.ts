@@ -15,20 +15,30 @@ const toInterrupted = ({ createdAt }: ReplyRecord, now: number): ReplyOutcome =>
   timings: { queuedMs: 0, loadMs: 0, totalMs: now - createdAt },
 });
 
+export interface SweepParts {
+  readonly store: ChatStore;
+  readonly clock: Clock;
+  /** Whether this process writes it: one that slept longer than a lease must not take it for abandoned. */
+  readonly isOurs: (messageId: string) => boolean;
+}
+
 /** Ends, as `interrupted`, the replies whose writers are gone; their text is kept. Says how many. */
-export const sealAbandoned = async (store: ChatStore, clock: Clock): Promise<number> => {
-  let sealed = 0;
-  for (;;) {
-    const abandoned = await store.findAbandoned(BATCH);
-    for (const reply of abandoned) {
-      const now = clock.now();
-      const answer = await store.seal({
-        messageId: reply.messageId,
-        outcome: toInterrupted(reply, now),
-        endedAt: now,
-      });
-      if (answer.type === 'ok') sealed += 1;
-    }
-    if (abandoned.length < BATCH) return sealed;
+export const sealAbandoned = async (parts: SweepParts): Promise<number> => {
+  for (let total = 0; ;) {
+    const abandoned = await parts.store.findAbandoned(BATCH);
+    const sealed = await sealAll(parts, abandoned);
+    total += sealed;
+    if (abandoned.length < BATCH || sealed === 0) return total; // the next sweep meets what is left
   }
+};
+
+const sealAll = async ({ store, clock, isOurs }: SweepParts, abandoned: readonly ReplyRecord[]): Promise<number> => {
+  let sealed = 0;
+  for (const reply of abandoned) {
+    if (isOurs(reply.messageId)) continue;
+    const now = clock.now();
+    const answer = await store.seal({ messageId: reply.messageId, outcome: toInterrupted(reply, now), endedAt: now });
+    if (answer.type === 'ok') sealed += 1;
+  }
+  return sealed;
 };

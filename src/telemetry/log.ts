@@ -34,7 +34,7 @@ export const createLog = ({ level, pretty: isPretty, destination }: LogOptions):
       },
     },
   };
-  const out = destination ?? standardOutput();
+  const out = destination ?? standardOutput({ sync: true });
   return pino(options, isPretty ? prettyStream(out, destination === undefined) : out);
 };
 

@@ -70,8 +70,12 @@ export class Metrics {
     STORE_SECONDS,
   );
 
-  constructor(sources: MetricSources) {
+  constructor() {
     collectDefaultMetrics({ register: this.#registry });
+  }
+
+  /** Adds what is read when the figures are asked for. */
+  addGauges(sources: MetricSources): void {
     this.#gauge('llm_queue_waiting', 'Requests that wait for a slot.', () => sources.queue().waiting);
     this.#gauge('llm_queue_serving', 'Slots that are taken.', () => sources.queue().serving);
     this.#gauge('llm_replies_running', 'Replies that this instance writes.', sources.running);

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Authenticate } from '../auth/authenticate.ts';
+import { ANONYMOUS, type Authenticate } from '../auth/authenticate.ts';
 import { credentialsOfRequest, credentialsOfSocket } from '../auth/credentials.ts';
 import type { Door } from '../auth/door.ts';
 import { NotFoundError } from '../errors.ts';
@@ -18,29 +18,46 @@ export interface DoorHookOptions {
   readonly authenticate: Authenticate;
 }
 
+/** Who is asking. */
+export interface Asker {
+  /** Whose conversations it is about. */
+  readonly owner: string;
+  /** Who is limited: the owner, or, where nobody has to say who they are, the address. */
+  readonly caller: string;
+}
+
 /**
  * Looks at every request before anything else does: where it came from, and who is asking. Returns how a route
- * learns the owner.
+ * learns who.
  */
 export const registerDoor = (
   app: FastifyInstance,
   { door, authenticate }: DoorHookOptions,
-): ((request: FastifyRequest) => string) => {
-  const owners = new WeakMap<FastifyRequest, string>();
+): ((request: FastifyRequest) => Asker) => {
+  const askers = new WeakMap<FastifyRequest, Asker>();
   app.addHook('onRequest', async (request) => {
     const { host, origin } = request.headers;
     door.checkHost(host);
     door.checkOrigin(origin, request.host);
     const { isOpen = false, isSocket = false } = request.routeOptions.config;
     // A handshake for a plain route would be accepted first and closed then: it has no socket, so it is not there.
-    if (request.ws && !isSocket) throw new NotFoundError('There is no socket here. Connect to /ws.');
+    if (isHandshake(request) && !isSocket) throw new NotFoundError('There is no socket here. Connect to /ws.');
     if (isOpen || request.is404) return;
     const credentials = isSocket ? credentialsOfSocket(request.headers) : credentialsOfRequest(request.headers);
-    owners.set(request, authenticate(credentials).owner);
+    const { owner } = authenticate(credentials);
+    askers.set(request, { owner, caller: owner === ANONYMOUS.owner ? `address ${request.ip}` : owner });
+  });
+  // Node gives the connection of a handshake away: where it was refused, nobody else would close it.
+  app.addHook('onResponse', async (request) => {
+    if (isHandshake(request)) request.raw.socket.destroySoon();
   });
   return (request) => {
-    const owner = owners.get(request);
-    if (owner === undefined) throw new Error('an open route asked who is calling');
-    return owner;
+    const asker = askers.get(request);
+    if (asker === undefined) throw new Error('an open route asked who is calling');
+    return asker;
   };
 };
+
+/** Whether the client wants to go on with another protocol on this connection (RFC 9110, 7.8). */
+const isHandshake = ({ headers }: FastifyRequest): boolean =>
+  headers.upgrade !== undefined && /\bupgrade\b/i.test(headers.connection ?? '');

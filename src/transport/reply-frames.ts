@@ -3,7 +3,7 @@ import { toReplyResult, toUnstoredFailure, type Accepted, type Failure, type Rep
 import type { LLMErrorData } from '../protocol/errors.ts';
 import type { StreamMode, Timings, Usage } from '../protocol/fields.ts';
 import type { LLMAccepted, LLMResponse, LLMStatus, ServerFrame } from '../protocol/server-events.ts';
-import type { ReplyUpdate } from '../replies/reply-reader.ts';
+import type { Position, ReplyUpdate } from '../replies/reply-reader.ts';
 import type { ReplyStatus } from '../replies/reply-status.ts';
 import type { ReplyRecord } from '../stores/chat-store.ts';
 import type * as Internal from '../conversation/reply-event.ts';
@@ -38,6 +38,8 @@ export const toErrorData = (failure: Failure): LLMErrorData => ({
   code: failure.code,
   retryable: failure.retryable,
   ...(failure.retryAfterMs !== undefined && { retry_after_ms: failure.retryAfterMs }),
+  ...(failure.limit !== undefined && { limit: failure.limit }),
+  ...(failure.remaining !== undefined && { remaining: failure.remaining }),
   ...(failure.conversationId !== undefined && { conversation_id: failure.conversationId }),
   ...(failure.messageId !== undefined && { message_id: failure.messageId }),
   ...(failure.activeMessageId !== undefined && { active_message_id: failure.activeMessageId }),
@@ -77,6 +79,10 @@ const toStatusData = (messageId: string, status: ReplyStatus): LLMStatus => {
   switch (status.state) {
     case 'model_loading':
       return { ...common, state: status.state, elapsed_ms: status.elapsedMs };
+    case 'queued': {
+      const expected = status.expectedMs === undefined ? {} : { expected_ms: status.expectedMs };
+      return { ...common, state: status.state, position: status.position, ...expected };
+    }
     case 'retrying':
       return { ...common, state: status.state, attempt: status.attempt };
     case 'released':
@@ -130,67 +136,65 @@ const encodeEntry = (reply: ReplyRecord, entry: LogEntry): EncodedFrame => {
   return frame;
 };
 
+/** No text has this length: the texts are given anew. */
+const NOWHERE = -1;
+
 /** From what a watcher is told to the frames of its wire, in the mode that it wants. */
 export class ReplyFrames {
+  /** From where the reply is to be watched. */
+  readonly from: Position;
   readonly #reply: ReplyRecord;
   readonly #mode: StreamMode;
-  readonly #after: number;
   readonly #now: () => number;
   readonly #texts: Record<Channel, string> = { content: '', thinking: '' };
 
-  /** `after` is the last event that the watcher has. */
-  constructor(reply: ReplyRecord, mode: StreamMode, after: number, now: () => number) {
+  /** `position` is what the watcher has. */
+  constructor({ reply, mode, position, now }: ReplyFramesInput) {
     this.#reply = reply;
     this.#mode = mode;
-    this.#after = after;
     this.#now = now;
+    // Whole texts need their beginning, whatever the watcher has seen.
+    this.from = mode === 'cumulative' && position.seq > 0 ? { seq: position.seq, at: NOWHERE } : position;
   }
 
-  /** Whole texts need the log from its beginning, whatever the watcher has seen. */
-  static watchesFromStart(mode: StreamMode): boolean {
-    return mode === 'cumulative';
-  }
-
-  encode(update: ReplyUpdate): readonly EncodedFrame[] {
+  /** One frame at a time: whole texts, many of them, would not fit into memory together. */
+  *encode(update: ReplyUpdate): Generator<EncodedFrame, void> {
     switch (update.type) {
       case 'entries':
-        return update.entries.flatMap((entry) => this.#encodeEntry(entry));
+        for (const entry of update.entries) yield* this.#encodeEntry(entry);
+        return;
       case 'status':
-        return [encodeFrame({ event: 'llm_status', data: toStatusData(this.#reply.messageId, update.status) })];
+        return yield encodeFrame({ event: 'llm_status', data: toStatusData(this.#reply.messageId, update.status) });
       case 'rewind':
-        return this.#mode === 'none' ? [] : [{ ...encodeFrame(this.#toRewind(update)), seq: update.seq }];
+        this.#texts[update.channel] = update.text;
+        if (this.#mode !== 'none') yield { ...encodeFrame(this.#toRewind(update)), seq: update.seq };
+        return;
       case 'unstored-end': {
         const failure = toUnstoredFailure(this.#reply, update.failure, this.#now());
-        return [encodeFrame({ event: 'llm_error', data: toErrorData(failure) })];
+        return yield encodeFrame({ event: 'llm_error', data: toErrorData(failure) });
       }
     }
   }
 
-  #encodeEntry(entry: LogEntry): readonly EncodedFrame[] {
-    if (entry.event.type !== 'text-delta') return this.#isNew(entry) ? [encodeEntry(this.#reply, entry)] : [];
-    if (this.#mode === 'none') return [];
-    if (this.#mode === 'delta') return [encodeEntry(this.#reply, entry)];
-    const { channel, text, at } = entry.event;
+  *#encodeEntry(entry: LogEntry): Generator<EncodedFrame, void> {
+    const { seq, event } = entry;
+    if (event.type !== 'text-delta' || this.#mode === 'delta') return yield encodeEntry(this.#reply, entry);
+    if (this.#mode === 'none') return;
+    const { channel, text, at } = event;
     this.#texts[channel] += text;
-    if (!this.#isNew(entry)) return [];
-    const data = {
-      message_id: this.#reply.messageId,
-      seq: entry.seq,
-      at,
-      text,
-      channel,
-      response: this.#texts[channel],
-    };
-    return [{ ...encodeFrame({ event: 'llm_delta', data }), seq: entry.seq }];
-  }
-
-  /** A terminal event is told again to who asks again. */
-  #isNew({ seq, event }: LogEntry): boolean {
-    return seq > this.#after || event.type === 'end';
+    const data = { message_id: this.#reply.messageId, seq, at, text, channel, response: this.#texts[channel] };
+    yield { ...encodeFrame({ event: 'llm_delta', data }), seq };
   }
 
   #toRewind({ seq, channel, text }: Extract<ReplyUpdate, { type: 'rewind' }>): ServerFrame {
     const data = { message_id: this.#reply.messageId, seq, to_at: 0, channel, reason: 'resync', text } as const;
     return { event: 'llm_rewind', data };
   }
+}
+
+interface ReplyFramesInput {
+  readonly reply: ReplyRecord;
+  readonly mode: StreamMode;
+  readonly position: Position;
+  readonly now: () => number;
 }

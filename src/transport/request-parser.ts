@@ -4,6 +4,7 @@ import { toChatRequest, type ChatRequest, type GenerateOptions } from '../chat/c
 import type { LLMRequest } from '../protocol/client-events.ts';
 import type { GenerationOptions } from '../protocol/fields.ts';
 import type { GenerateResponseBody } from '../protocol/rest.ts';
+import type { Asker } from './door.ts';
 
 /** What is announced but does not work yet is refused by name, and never ignored. */
 const NOT_YET = ['tools', 'flow'] as const;
@@ -20,14 +21,28 @@ export const refuseUnsupported = (value: unknown): void => {
 
 /** Every mistake in one sentence, each with its place. */
 export const toInvalidRequest = (issues: readonly z.core.$ZodIssue[], where = ''): InvalidRequestError =>
-  new InvalidRequestError(issues.map((issue) => describeIssue(issue, where)).join('; ') + '.');
+  new InvalidRequestError(issues.flatMap((issue) => describeIssue(issue, where)).join('; ') + '.');
 
-const describeIssue = (issue: z.core.$ZodIssue, where: string): string => {
-  const path = [...(where ? [where] : []), ...issue.path.map(String)].join('.');
-  if (issue.code === 'unrecognized_keys') {
-    return `${path ? `${path}: ` : ''}unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`;
+const describeIssue = (issue: z.core.$ZodIssue, where: string): readonly string[] => {
+  const path = [where, ...issue.path.map(String)].filter(Boolean).join('.');
+  const place = path && `${path}: `;
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return [`${place}unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(', ')}`];
+    case 'invalid_union':
+      return describeUnion(issue, path);
+    default:
+      return [place + issue.message];
   }
-  return `${path ? `${path}: ` : ''}${issue.message}`;
+};
+
+/** Of a value that may have several shapes: what keeps it from the one that it is nearest to. */
+const describeUnion = ({ errors, message }: z.core.$ZodIssueInvalidUnion, path: string): readonly string[] => {
+  const branches = errors.map((issues) => issues.flatMap((issue) => describeIssue(issue, path)));
+  const nearest = Math.min(...branches.map((mistakes) => mistakes.length));
+  const [first, ...others] = branches.filter((mistakes) => mistakes.length === nearest);
+  if (first === undefined) return [path ? `${path}: ${message}` : message];
+  return others.length === 0 ? first : [[first, ...others].map((mistakes) => mistakes.join(' and ')).join(', or ')];
 };
 
 type Options = Partial<GenerationOptions>;
@@ -67,15 +82,15 @@ const toFields = (fields: RequestFields): GenerateOptions => ({
 });
 
 /** The same request, whichever wire it came over. */
-export const fromSocket = (request: LLMRequest, owner: string): ChatRequest =>
+export const fromSocket = (request: LLMRequest, asker: Asker): ChatRequest =>
   toChatRequest(request.conversation_id, request.message, {
-    owner,
+    ...asker,
     ...toOptions(request.options),
     ...toFields(request),
   });
 
-export const fromRest = (body: GenerateResponseBody, owner: string): ChatRequest =>
-  toChatRequest(body.conversation_id, body.user_input, { owner, ...toOptions(body), ...toFields(body) });
+export const fromRest = (body: GenerateResponseBody, asker: Asker): ChatRequest =>
+  toChatRequest(body.conversation_id, body.user_input, { ...asker, ...toOptions(body), ...toFields(body) });
 
 type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
 

@@ -123,10 +123,12 @@ describe('ELIZA', () => {
     expect(await chat.generateResponse('c2', 'hello')).toMatchObject({ model: 'eliza' });
   });
 
-  it('is not there in production', async () => {
+  it('is not there in production, where callers do not learn the address of the host either', async () => {
     await using rig = await openChatRig({ settings: { NODE_ENV: 'production' } });
     await rig.ollama.kill();
-    expect(await rig.chat.generateResponse('c1', 'hello')).toMatchObject({ code: 'backend_unavailable' });
+    const answer = await rig.chat.generateResponse('c1', 'hello');
+    expect(answer).toMatchObject({ code: 'backend_unavailable' });
+    expect(JSON.stringify(answer)).not.toContain(String(rig.ollama.port));
     expect(await rig.chat.listModels()).toMatchObject({ models: [] });
   });
 });

@@ -10,7 +10,7 @@ const assistant = (content: string): PromptMessage => ({ role: 'assistant', cont
 
 const ask = async (request: Partial<ProviderRequest>): Promise<Heard & { tookMs: number }> => {
   const clock = new VirtualClock();
-  const eliza = new ElizaProvider({ clock, ids: { newId: () => 'id', random: () => 0 } });
+  const eliza = new ElizaProvider({ clock, standsInFor: 'llama3', ids: { newId: () => 'id', random: () => 0 } });
   const begunAt = clock.now();
   let endedAt = begunAt;
   const heard = hear(eliza.stream(toRequest(request), new AbortController().signal)).finally(

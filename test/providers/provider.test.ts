@@ -18,7 +18,7 @@ describeProvider('ollama', async () => {
 const hurriedClock: Clock = { ...systemClock, sleep: async (_ms, signal) => signal?.throwIfAborted() };
 
 describeProvider('eliza', async () => ({
-  provider: new ElizaProvider({ clock: hurriedClock, ids: systemIds }),
+  provider: new ElizaProvider({ clock: hurriedClock, ids: systemIds, standsInFor: 'llama3' }),
   model: 'eliza',
   untilReleased: async () => undefined, // there is no backend
   [Symbol.asyncDispose]: async () => undefined,

@@ -14,6 +14,14 @@ export interface ChatRig extends AsyncDisposable {
   reopen(settings?: Variables): Promise<LLMChatService>;
 }
 
+/** Limits that no test meets by accident. */
+export const PLENTY = {
+  LLM_RATE_LIMIT: '100000',
+  LLM_MAX_CONCURRENT: '1000',
+  LLM_CONCURRENCY: '8',
+  LLM_QUEUE_LIMIT: '1000',
+};
+
 export interface ChatRigOptions {
   readonly settings?: Variables;
   readonly ollama?: ScriptedOllamaOptions;
@@ -33,6 +41,7 @@ export const openChatRig = async ({
       LLM_MODEL: 'tiny-chat',
       LOG_LEVEL: 'silent',
       DATA_DIR: dataDir,
+      ...PLENTY,
       ...settings,
       ...more,
     });

@@ -3,13 +3,16 @@ import { withTiming } from '../../src/stores/timed-store.ts';
 import { Metrics } from '../../src/telemetry/metrics.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
-const open = () =>
-  new Metrics({
+const open = () => {
+  const metrics = new Metrics();
+  metrics.addGauges({
     queue: () => ({ waiting: 3, serving: 1 }),
     running: () => 4,
     sockets: () => 5,
     hosts: () => [{ host: 'http://box:11434', isUp: true }],
   });
+  return metrics;
+};
 
 describe('Metrics', () => {
   it('tells requests, replies, queue, hosts, sockets and the process as Prometheus reads them', async () => {

@@ -67,7 +67,8 @@ export class ModelCatalog {
     const known = pick(await this.#list(FRESH_MS), name);
     // A model may have been pulled a second ago: before it is refused, the host is asked again.
     const listed = known ?? pick(await this.#list(0), name);
-    if (!listed) throw toModelNotFound({ address: this.#host.address, model: name, available: this.namesBut(name) });
+    if (!listed)
+      throw toModelNotFound({ address: this.#host.shownAddress, model: name, available: this.namesBut(name) });
     return this.#describe(listed, await this.#show(listed));
   }
 

@@ -11,6 +11,8 @@ import type { Asked } from './ollama-errors.ts';
 export interface OllamaHostOptions {
   /** With a path and `user:password@` where there is a proxy in front. */
   readonly baseUrl: string;
+  /** Whether messages name the address: callers of a service in production need not know it. */
+  readonly isAddressShown?: boolean;
   readonly connectTimeoutMs: number;
   readonly deadlines: Deadlines;
 }
@@ -28,19 +30,22 @@ const QUICK_MS = 5_000;
 
 /** One Ollama server: its address, and its connections, which are nobody else's. */
 export class OllamaHost implements AsyncDisposable {
-  /** The base URL without credentials: for messages, logs and `/health`. */
+  /** The base URL without credentials: for logs and `/health`. */
   readonly address: string;
+  /** The same for messages, or what stands for it. */
+  readonly shownAddress: string;
   readonly #deadlines: Deadlines;
   readonly #agent: Agent;
   readonly #origin: string;
   readonly #path: string;
   readonly #headers: Readonly<Record<string, string>>;
 
-  constructor({ baseUrl, connectTimeoutMs, deadlines }: OllamaHostOptions) {
+  constructor({ baseUrl, isAddressShown = true, connectTimeoutMs, deadlines }: OllamaHostOptions) {
     const url = new URL(baseUrl);
     this.#origin = url.origin;
     this.#path = url.pathname.replace(/\/+$/, '');
     this.address = `${this.#origin}${this.#path}`;
+    this.shownAddress = isAddressShown ? this.address : 'its address (OLLAMA_BASE_URL)';
     this.#headers = toAuthorization(url);
     this.#deadlines = deadlines;
     // Undici's own limits would end a load after five minutes (300 s to the headers); the provider has its clocks.
@@ -70,7 +75,7 @@ export class OllamaHost implements AsyncDisposable {
    */
   async ask<T>(call: (client: Ollama) => Promise<T>, options: AskOptions = {}): Promise<T> {
     const { limitMs = QUICK_MS, toLimitError = () => this.#noAnswer(limitMs), signal, asked } = options;
-    const about = { address: this.address, ...asked };
+    const about = { address: this.shownAddress, ...asked };
     const stop = new AbortController();
     const onAbort = (): void => stop.abort(signal?.reason);
     signal?.throwIfAborted();
@@ -110,7 +115,7 @@ export class OllamaHost implements AsyncDisposable {
   }
 
   #noAnswer(limitMs: number): LLMError {
-    const sentence = `Ollama at ${this.address} did not answer within ${limitMs / 1000} s. Is it overloaded?`;
+    const sentence = `Ollama at ${this.shownAddress} did not answer within ${limitMs / 1000} s. Is it overloaded?`;
     return new BackendUnavailableError(sentence, { transient: true });
   }
 }

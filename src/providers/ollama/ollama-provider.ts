@@ -16,6 +16,8 @@ import { OllamaHost } from './ollama-host.ts';
 export interface OllamaOptions {
   /** With a path and `user:password@` where there is a proxy in front. */
   readonly baseUrl: string;
+  /** Whether messages to callers name the address. */
+  readonly isAddressShown?: boolean;
   /** Tokens: what is asked for where the model was trained with as many. */
   readonly contextWindow: number;
   /** How long a model stays in memory after its last answer. */
@@ -128,7 +130,11 @@ export class OllamaProvider implements Provider, AsyncDisposable {
       host: this.#host,
       deadlines,
       body: toChatBody(request, model, keepAlive),
-      asked: { address: this.#host.address, model: request.model, available: this.#catalog.namesBut(request.model) },
+      asked: {
+        address: this.#host.shownAddress,
+        model: request.model,
+        available: this.#catalog.namesBut(request.model),
+      },
       signal,
       silenceMs,
       loadTimeoutMs,

@@ -4,24 +4,30 @@ import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fast
 import type { FastifyInstance } from 'fastify';
 import { stringify } from 'yaml';
 import { buildAsyncApi } from '../../protocol/asyncapi.ts';
+import { plainSchema } from '../../protocol/json-schema.ts';
+import { tidyOpenApi } from '../../protocol/openapi.ts';
 
 export interface DocumentOptions {
   readonly version: string;
 }
 
+const TITLE = 'LLM chat service';
+
 const DESCRIPTION = `A chat backend for Ollama. A reply belongs to the server: it goes on when the client leaves, and whoever asks
 again sees it go on. The WebSocket at \`/ws\` is described by [asyncapi.yaml](/asyncapi.yaml).`;
+
+const SCHEMAS = { zodToJsonConfig: { override: plainSchema } };
+const toDocument = createJsonSchemaTransformObject(SCHEMAS);
 
 export const toYaml = (document: object): string => stringify(document, { lineWidth: 0, aliasDuplicateObjects: false });
 
 /** `/docs`, `/openapi.yaml` and `/asyncapi.yaml`; to be registered before the routes that it describes. */
 export const registerDocuments = async (app: FastifyInstance, { version }: DocumentOptions): Promise<void> => {
-  const transform = createJsonSchemaTransform({});
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
-        title: 'LLM chat service',
+        title: TITLE,
         description: DESCRIPTION,
         version,
         license: { name: 'MIT', identifier: 'MIT' },
@@ -40,8 +46,8 @@ export const registerDocuments = async (app: FastifyInstance, { version }: Docum
         { name: 'service', description: 'The service itself' },
       ],
     },
-    transform,
-    transformObject: createJsonSchemaTransformObject({}),
+    transform: createJsonSchemaTransform(SCHEMAS),
+    transformObject: (document) => tidyOpenApi(toDocument(document)),
   });
   await app.register(async (scope) => {
     scope.addHook('onRoute', (route) => {
@@ -50,7 +56,8 @@ export const registerDocuments = async (app: FastifyInstance, { version }: Docum
     await scope.register(swaggerUi, {
       routePrefix: '/docs',
       staticCSP: false, // the app's own policy covers it
-      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true },
+      theme: { title: TITLE },
+      uiConfig: { tryItOutEnabled: true, displayRequestDuration: true, layout: 'BaseLayout' },
     });
   });
 };

@@ -7,6 +7,8 @@ import type { EncodedFrame } from '../reply-frames.ts';
 const SILENCE_MS = 10_000;
 /** A client that takes nothing for so long is let go; it can resume. */
 const STUCK_MS = 30_000;
+/** UTF-16 units that go out in one write. */
+const WRITE_UNITS = 64 * 1024;
 
 /**
  * Answers with server-sent events (WHATWG HTML, 9.2). Status and headers go out at once. A stream that ends without
@@ -30,8 +32,8 @@ export class EventStream {
     return this.#gone.signal;
   }
 
-  /** Sends frames until one is terminal. `messageId` and the number make the event's id. */
-  async send(messageId: string, batches: AsyncIterable<readonly EncodedFrame[]>): Promise<void> {
+  /** Sends batches of frames until one is terminal. `messageId` and the number make the event's id. */
+  async send(messageId: string, batches: AsyncIterable<Iterable<EncodedFrame>>): Promise<void> {
     const { raw } = this.#reply;
     raw.writeHead(200, {
       ...toHeaders(this.#reply),
@@ -43,18 +45,30 @@ export class EventStream {
     using silence = this.#keepAlive();
     try {
       for await (const frames of batches) {
+        const isEnd = await this.#write(messageId, frames, () => silence.touch());
         if (this.#gone.signal.aborted) return;
-        if (frames.length === 0) continue;
-        silence.touch();
-        const hasRoom = raw.write(frames.map((frame) => toEvent(messageId, frame)).join(''));
-        if (frames.some(({ isTerminal }) => isTerminal)) return void raw.end();
-        if (!hasRoom) await this.#drained();
+        if (isEnd) return void raw.end();
       }
-      this.#reset();
+      await this.#reset();
     } catch (error) {
-      this.#reset();
+      await this.#reset();
       throw error;
     }
+  }
+
+  /** Writes what is there, waiting for room when there is none; says whether it was the end. */
+  async #write(messageId: string, frames: Iterable<EncodedFrame>, onFrame: () => void): Promise<boolean> {
+    let text = '';
+    for (const frame of frames) {
+      onFrame();
+      text += toEvent(messageId, frame);
+      if (!frame.isTerminal && text.length < WRITE_UNITS) continue;
+      await this.#flush(text);
+      if (frame.isTerminal || this.#gone.signal.aborted) return frame.isTerminal;
+      text = '';
+    }
+    if (text !== '') await this.#flush(text);
+    return false;
   }
 
   #keepAlive(): { touch(): void } & Disposable {
@@ -68,15 +82,19 @@ export class EventStream {
     return { touch: () => deadline.touch(), [Symbol.dispose]: () => deadline[Symbol.dispose]() };
   }
 
-  async #drained(): Promise<void> {
-    using _stuck = this.#deadlines.start(STUCK_MS, () => this.#reply.raw.destroy());
-    await once(this.#reply.raw, 'drain', { signal: this.#gone.signal }).catch(() => undefined); // gone: the loop sees it
+  async #flush(text: string): Promise<void> {
+    const { raw } = this.#reply;
+    if (this.#gone.signal.aborted || raw.write(text)) return;
+    using _stuck = this.#deadlines.start(STUCK_MS, () => raw.destroy());
+    await once(raw, 'drain', { signal: this.#gone.signal }).catch(() => undefined); // gone: the loop sees it
   }
 
   /** Breaks the connection off behind what was written. */
-  #reset(): void {
+  async #reset(): Promise<void> {
     const { raw } = this.#reply;
-    if (!raw.destroyed) raw.write('\n', () => raw.destroy());
+    if (raw.destroyed) return;
+    using _stuck = this.#deadlines.start(STUCK_MS, () => raw.destroy());
+    await new Promise<void>((resolve) => raw.once('close', resolve).write('\n', () => raw.destroy()));
   }
 }
 

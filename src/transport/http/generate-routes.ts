@@ -1,18 +1,19 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { InvalidRequestError, NotFoundError } from '../../errors.ts';
-import type { StreamMode } from '../../protocol/fields.ts';
-import { BackgroundAnswer, GenerateResponseAnswer, GenerateResponseBody } from '../../protocol/rest.ts';
+import { RequestId, type StreamMode } from '../../protocol/fields.ts';
+import { BackgroundAnswer, EventStreamText, GenerateResponseBody } from '../../protocol/rest.ts';
+import { LLMResponse } from '../../protocol/server-events.ts';
 import { toAcceptedData, toResponseData } from '../reply-frames.ts';
 import { fromRest, refuseUnsupported } from '../request-parser.ts';
 import { parseEventId } from './event-stream.ts';
 import { sendFailure } from './http-errors.ts';
 import { streamReply } from './reply-stream.ts';
-import { failures, headerOf, wantsEventStream, type RouteParts, type Routes } from './routes.ts';
+import { answer, failures, headerOf, wantsEventStream, type RouteParts, type Routes } from './routes.ts';
 
 const GenerateHeaders = z.object({
-  'idempotency-key': z.string().min(1).max(200).optional().describe('The same as request_id.'),
-  'last-event-id': z.string().optional().describe('Resumes a stream after this event; nothing is begun.'),
+  'idempotency-key': RequestId.optional().describe('The same as request_id.'),
+  'last-event-id': z.string().optional().describe('Resumes a stream behind this event; nothing is begun.'),
 });
 
 const DESCRIPTION = `Asks, and answers when the reply has ended; with \`stream\` or \`Accept: text/event-stream\` while it is made,
@@ -26,6 +27,7 @@ export const registerGenerateRoutes = (app: Routes, parts: RouteParts): void => 
     {
       preValidation: async (request) => refuseUnsupported(request.body),
       schema: {
+        operationId: 'generateResponse',
         summary: 'Ask a question',
         description: DESCRIPTION,
         tags: ['chat'],
@@ -35,19 +37,19 @@ export const registerGenerateRoutes = (app: Routes, parts: RouteParts): void => 
           200: {
             description: 'The whole reply; or its events, one by one.',
             content: {
-              'application/json': { schema: GenerateResponseAnswer },
-              'text/event-stream': { schema: z.string() },
+              'application/json': { schema: LLMResponse },
+              'text/event-stream': { schema: EventStreamText },
             },
           },
-          202: BackgroundAnswer,
+          202: answer('With background: the reply has begun.', BackgroundAnswer),
           ...failures,
         },
       },
     },
     async (request, reply) => {
       const lastEventId = headerOf(request, 'last-event-id');
-      if (lastEventId !== undefined) return resume(request, reply, parts, lastEventId);
-      return generate(request.body, request, reply, parts);
+      if (lastEventId === undefined) return generate(request.body, request, reply, parts);
+      return resume(request.body, request, reply, { parts, lastEventId });
     },
   );
 };
@@ -64,12 +66,12 @@ const generate = async (
   const requestId = toRequestId(body.request_id, headerOf(request, 'idempotency-key'));
   const asked = fromRest(
     { ...body, ...(requestId !== undefined && { request_id: requestId }) },
-    parts.toOwner(request),
+    parts.toAsker(request),
   );
-  const answer = await parts.chat.request(asked);
-  if (!answer.success) return sendFailure(reply, answer);
-  const { reply: record, duplicate } = answer;
-  if (body.background) return reply.code(202).send({ success: true, ...toAcceptedData(answer) });
+  const accepted = await parts.chat.request(asked);
+  if (!accepted.success) return sendFailure(reply, accepted);
+  const { reply: record, duplicate } = accepted;
+  if (body.background) return reply.code(202).send({ success: true, ...toAcceptedData(accepted) });
   const mode = toStreamMode(body.stream, wantsEventStream(request));
   if (mode) return streamReply(reply, parts, { record, mode, after: 0, accepted: { duplicate } });
   const result = await parts.chat.awaitReply(record);
@@ -78,16 +80,20 @@ const generate = async (
 
 /** A client whose stream broke asks again as it did: it gets the rest, and nothing is begun. */
 const resume = async (
+  { conversation_id, stream }: GenerateResponseBody,
   request: FastifyRequest,
   reply: FastifyReply,
-  parts: RouteParts,
-  lastEventId: string,
+  { parts, lastEventId }: { readonly parts: RouteParts; readonly lastEventId: string },
 ): Answered => {
   const position = parseEventId(lastEventId);
   if (!position) throw new NotFoundError('Last-Event-ID is not an id of this service’s events: nothing to resume.');
-  const found = await parts.chat.findReply({ messageId: position.messageId }, { owner: parts.toOwner(request) });
+  const found = await parts.chat.findReply({ messageId: position.messageId }, { owner: parts.toAsker(request).owner });
   if (!found.success) return sendFailure(reply, found);
-  return streamReply(reply, parts, { record: found.reply, mode: 'delta', after: position.seq });
+  if (found.reply.conversationId !== conversation_id) {
+    throw new NotFoundError('Last-Event-ID belongs to another conversation: nothing to resume.');
+  }
+  const mode = toStreamMode(stream, true) ?? 'delta';
+  return streamReply(reply, parts, { record: found.reply, mode, after: position.seq });
 };
 
 /** @throws InvalidRequestError when body and header name different ones */

@@ -1,21 +1,24 @@
-import type { FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import type { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import {
-  InternalError,
   InvalidRequestError,
+  LLMError,
   NotFoundError,
   PayloadTooLargeError,
   toLLMError,
   type ErrorCode,
-  type LLMError,
 } from '../../errors.ts';
 import { toFailure, type Failure } from '../../chat/results.ts';
 import { HTTP_STATUS } from '../../protocol/errors.ts';
+import { ConversationId, RequestId } from '../../protocol/fields.ts';
 import { toErrorData } from '../reply-frames.ts';
+import { toInvalidRequest } from '../request-parser.ts';
 
 /** What is worth a wait says how long, also where nobody knows. */
 const DEFAULT_RETRY_AFTER_S = 5;
+const RATE_WINDOW_S = 60;
 const TELLS_RETRY_AFTER: ReadonlySet<ErrorCode> = new Set([
   'rate_limited',
   'queue_full',
@@ -31,6 +34,7 @@ export const sendFailure = (reply: FastifyReply, failure: Failure): FastifyReply
     const seconds = failure.retryAfterMs === undefined ? DEFAULT_RETRY_AFTER_S : Math.ceil(failure.retryAfterMs / 1000);
     void reply.header('retry-after', seconds);
   }
+  if (failure.limit !== undefined) void reply.headers(toRateLimitHeaders(failure));
   if (failure.code === 'unauthorized') void reply.header('www-authenticate', 'Bearer');
   return reply
     .code(HTTP_STATUS[failure.code])
@@ -39,21 +43,29 @@ export const sendFailure = (reply: FastifyReply, failure: Failure): FastifyReply
     .send(toErrorData(failure));
 };
 
+/** As draft-ietf-httpapi-ratelimit-headers has them: what is left, and the seconds until there is more. */
+const toRateLimitHeaders = ({ limit = 0, remaining = 0, retryAfterMs = 0 }: Failure): Record<string, string> => ({
+  'ratelimit-policy': `"caller";q=${limit};w=${RATE_WINDOW_S}`,
+  ratelimit: `"caller";r=${remaining};t=${Math.ceil(retryAfterMs / 1000)}`,
+});
+
 export interface HttpErrorOptions {
   readonly clock: Clock;
   readonly maxPayloadBytes: number;
   readonly onError: (error: LLMError) => void;
 }
 
+type FailureContext = Pick<Failure, 'conversationId' | 'requestId'>;
+
 /** Every error, whoever threw it, becomes one of ours and has the one shape. */
 export const registerHttpErrors = (
   app: FastifyInstance,
   { clock, maxPayloadBytes, onError }: HttpErrorOptions,
 ): void => {
-  app.setErrorHandler<FastifyError>((error, _request, reply) => {
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
     const known = toKnown(error, maxPayloadBytes);
     if (known.code === 'internal_error') onError(known);
-    return sendFailure(reply, toFailure(known, clock.now()));
+    return sendFailure(reply, toFailure(known, clock.now(), toContext(request)));
   });
   app.setNotFoundHandler((request, reply) => {
     const error = new NotFoundError(`There is nothing at ${request.method} ${request.url.split('?')[0]}. See /docs.`);
@@ -61,32 +73,46 @@ export const registerHttpErrors = (
   });
 };
 
+const NOT_JSON = 'Send a JSON object as the body, with Content-Type: application/json.';
+
 const toKnown = (error: FastifyError, maxPayloadBytes: number): LLMError => {
   if (hasZodFastifySchemaValidationErrors(error)) return toInvalid(error.validation, error.validationContext);
   switch (error.code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new PayloadTooLargeError(`The body is larger than ${maxPayloadBytes} bytes (MAX_PAYLOAD_BYTES).`);
+      return new PayloadTooLargeError(
+        `The body is too large; at most ${maxPayloadBytes} bytes are taken (MAX_PAYLOAD_BYTES).`,
+      );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-      return new InvalidRequestError('Send a JSON body with Content-Type: application/json.');
-    case 'FST_ERR_CTP_INVALID_JSON_BODY':
-      return new InvalidRequestError('The body is not valid JSON.');
+      return new InvalidRequestError(NOT_JSON);
   }
-  const isClients = error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500;
-  if (isClients && !('retryable' in error))
-    return new InvalidRequestError('The request could not be read.', { cause: error });
-  return error.statusCode === 503 ? new InternalError('The service is stopping.', { cause: error }) : toLLMError(error);
+  if (error instanceof LLMError || !isClients(error)) return toLLMError(error);
+  return new InvalidRequestError('The request could not be read.', { cause: error });
 };
+
+const isClients = ({ statusCode = 500 }: FastifyError): boolean => statusCode >= 400 && statusCode < 500;
+
+/** What the request says of itself, where it can be read: an error names its conversation. */
+const toContext = ({ params, body }: FastifyRequest): FailureContext => {
+  const conversationId = ConversationId.safeParse(
+    fieldOf(body, 'conversation_id') ?? fieldOf(params, 'conversation_id'),
+  );
+  const requestId = RequestId.safeParse(fieldOf(body, 'request_id'));
+  return {
+    ...(conversationId.success && { conversationId: conversationId.data }),
+    ...(requestId.success && { requestId: requestId.data }),
+  };
+};
+
+const fieldOf = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? Object.entries(value).find(([key]) => key === name)?.[1] : undefined;
 
 type ValidationIssue = NonNullable<FastifyError['validation']>[number];
 
-const toInvalid = (issues: readonly ValidationIssue[], where: string | undefined): InvalidRequestError =>
-  new InvalidRequestError(issues.map((issue) => describe(issue, where)).join('; ') + '.');
+const toInvalid = (issues: readonly ValidationIssue[], where = 'body'): InvalidRequestError =>
+  issues.some(({ instancePath, keyword }) => where === 'body' && instancePath === '/' && keyword === 'invalid_type')
+    ? new InvalidRequestError(NOT_JSON)
+    : toInvalidRequest(issues.map(toZodIssue), where);
 
-const describe = ({ keyword, instancePath, params, message }: ValidationIssue, where = 'body'): string => {
-  const path = [where, ...instancePath.split('/').filter(Boolean)].join('.');
-  const keys = keyword === 'unrecognized_keys' ? params['keys'] : undefined;
-  return Array.isArray(keys)
-    ? `${path}: unknown field ${keys.map((key) => JSON.stringify(key)).join(', ')}`
-    : `${path}: ${message ?? 'wrong'}`;
-};
+/** The type provider takes zod's issues apart; this puts them together again. */
+const toZodIssue = ({ keyword, instancePath, message, params }: ValidationIssue): z.core.$ZodIssue =>
+  ({ ...params, code: keyword, path: instancePath.split('/').filter(Boolean), message }) as unknown as z.core.$ZodIssue; // made from one

@@ -1,34 +1,38 @@
 import { z } from 'zod';
 import { DEMO } from '../../chat/demo.ts';
 import { MessageId } from '../../protocol/fields.ts';
-import { Cancelled, EventPage, EventsQuery, Reply, ReplyEvent } from '../../protocol/rest.ts';
+import { Cancelled, EventPage, EventsQuery, EventStreamText, Reply, ReplyEvent } from '../../protocol/rest.ts';
 import { toEventFrame } from '../reply-frames.ts';
 import { parseEventId } from './event-stream.ts';
 import { sendFailure } from './http-errors.ts';
 import { streamReply } from './reply-stream.ts';
-import { failures, headerOf, type RouteParts, type Routes } from './routes.ts';
+import { answer, failures, headerOf, type RouteParts, type Routes } from './routes.ts';
 import { toReply } from './views.ts';
 
 const Params = z.object({ message_id: MessageId.meta({ examples: [DEMO.messageId] }) });
+const EventsHeaders = z.object({
+  'last-event-id': z.string().optional().describe('As after, in the form of an event’s id: message_id:seq.'),
+});
 const tags = ['replies'];
 
 /** `/replies/{message_id}`: state, events, cancel. */
 export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
-  const { chat, toOwner } = parts;
+  const { chat, toAsker } = parts;
 
   app.get(
     '/replies/:message_id',
     {
       schema: {
+        operationId: 'getReply',
         summary: 'Read a reply: its state, and its text so far',
         tags,
         params: Params,
-        response: { 200: Reply, ...failures },
+        response: { 200: answer('The reply.', Reply), ...failures },
       },
     },
     async (request, reply) => {
-      const answer = await chat.getReply(request.params.message_id, { owner: toOwner(request) });
-      return answer.success ? toReply(answer) : sendFailure(reply, answer);
+      const found = await chat.getReply(request.params.message_id, { owner: toAsker(request).owner });
+      return found.success ? toReply(found) : sendFailure(reply, found);
     },
   );
 
@@ -36,17 +40,18 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
     '/replies/:message_id/events',
     {
       schema: {
+        operationId: 'listReplyEvents',
         summary: 'Follow a reply',
         description:
           'Server-sent events, from `after` (or `Last-Event-ID`) on, until the reply’s end; with `Accept: application/json` a page of the events that there are.',
         tags,
         params: Params,
         querystring: EventsQuery,
-        headers: z.object({ 'last-event-id': z.string().optional() }),
+        headers: EventsHeaders,
         response: {
           200: {
             description: 'The events.',
-            content: { 'application/json': { schema: EventPage }, 'text/event-stream': { schema: z.string() } },
+            content: { 'application/json': { schema: EventPage }, 'text/event-stream': { schema: EventStreamText } },
           },
           ...failures,
         },
@@ -54,7 +59,7 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
     },
     async (request, reply) => {
       const { message_id } = request.params;
-      const owner = toOwner(request);
+      const { owner } = toAsker(request);
       const resumed = parseEventId(headerOf(request, 'last-event-id') ?? '');
       const after = resumed?.messageId === message_id ? resumed.seq : request.query.after;
       if (!wantsJson(headerOf(request, 'accept'))) {
@@ -73,17 +78,18 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
     '/replies/:message_id/cancel',
     {
       schema: {
+        operationId: 'cancelReply',
         summary: 'Cancel a reply',
         description: 'What was said is kept. A reply that has ended stays as it is: calling this twice does no harm.',
         tags,
         params: Params,
-        response: { 200: Cancelled, ...failures },
+        response: { 200: answer('It has ended.', Cancelled), ...failures },
       },
     },
     async (request, reply) => {
-      const answer = await chat.cancel({ messageId: request.params.message_id }, { owner: toOwner(request) });
-      if (!answer.success) return sendFailure(reply, answer);
-      const { messageId, conversationId, state } = answer;
+      const cancelled = await chat.cancel({ messageId: request.params.message_id }, { owner: toAsker(request).owner });
+      if (!cancelled.success) return sendFailure(reply, cancelled);
+      const { messageId, conversationId, state } = cancelled;
       return { success: true as const, message_id: messageId, conversation_id: conversationId, state };
     },
   );

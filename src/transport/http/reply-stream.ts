@@ -43,12 +43,11 @@ async function* toFrames(
   { chat, clock }: ReplyStreamParts,
   { record, mode, after, accepted }: ReplyStreamInput,
   signal: AbortSignal,
-): AsyncGenerator<readonly EncodedFrame[], void> {
+): AsyncGenerator<Iterable<EncodedFrame>, void> {
   if (accepted) yield [encodeFrame({ event: 'llm_accepted', data: toAcceptedData({ reply: record, ...accepted }) })];
-  const frames = new ReplyFrames(record, mode, after, () => clock.now());
-  const from = { seq: ReplyFrames.watchesFromStart(mode) ? 0 : after };
+  const frames = new ReplyFrames({ reply: record, mode, position: { seq: after }, now: () => clock.now() });
   try {
-    for await (const update of chat.watch(record, from, signal)) yield frames.encode(update);
+    for await (const update of chat.watch(record, frames.from, signal)) yield frames.encode(update);
   } catch (error) {
     const { messageId, conversationId, requestId } = record;
     const failure = toFailure(toLLMError(error), clock.now(), { messageId, conversationId, requestId });

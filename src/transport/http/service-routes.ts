@@ -1,19 +1,27 @@
+import { z } from 'zod';
 import { Alive, Health, Models } from '../../protocol/rest.ts';
 import { sendFailure } from './http-errors.ts';
-import { failures, type RouteParts, type Routes } from './routes.ts';
+import { answer, failures, type RouteParts, type Routes } from './routes.ts';
 
 const tags = ['service'];
 const open = { config: { isOpen: true } };
 
 /** What there is, and how it is. */
-export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void => {
+export const registerServiceRoutes = (app: Routes, { chat, metrics }: RouteParts): void => {
   app.get(
     '/models',
-    { schema: { summary: 'List the models that can be asked for', tags, response: { 200: Models, ...failures } } },
+    {
+      schema: {
+        operationId: 'listModels',
+        summary: 'List the models that can be asked for',
+        tags,
+        response: { 200: answer('The models.', Models), ...failures },
+      },
+    },
     async (_request, reply) => {
-      const answer = await chat.listModels();
-      if (!answer.success) return sendFailure(reply, answer);
-      const models = answer.models.map(({ name, provider, host, loaded, contextWindow, capabilities }) => ({
+      const listed = await chat.listModels();
+      if (!listed.success) return sendFailure(reply, listed);
+      const models = listed.models.map(({ name, provider, host, loaded, contextWindow, capabilities }) => ({
         name,
         provider,
         ...(host !== undefined && { host }),
@@ -30,19 +38,21 @@ export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void =
     {
       ...open,
       schema: {
+        operationId: 'getHealth',
         summary: 'How the service, its store and its backend are',
         description: '503 when it cannot take requests: the store does not answer, or it is stopping.',
         tags,
-        response: { 200: Health, 503: Health },
+        response: { 200: answer('It takes requests.', Health), 503: answer('It does not.', Health) },
       },
     },
     async (_request, reply) => {
-      const { status, store, backend, fallback, running, draining, ready } = await chat.health();
+      const { status, store, backend, fallback, queue, running, draining, ready } = await chat.health();
       const body = {
         success: ready,
         status,
         store,
         backend,
+        queue,
         running,
         draining,
         ...(fallback !== undefined && { fallback }),
@@ -52,8 +62,37 @@ export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void =
   );
 
   app.get(
+    '/metrics',
+    {
+      schema: {
+        operationId: 'getMetrics',
+        summary: 'Figures for Prometheus',
+        description: 'In its text format. Where the service has API_KEYS, the scraper sends one, too.',
+        tags,
+        response: {
+          200: { description: 'The figures.', content: { 'text/plain': { schema: z.string() } } },
+          ...failures,
+        },
+      },
+    },
+    async (_request, reply) =>
+      reply
+        .type(metrics.contentType)
+        .serializer(String)
+        .send(await metrics.collect()),
+  );
+
+  app.get(
     '/health/live',
-    { ...open, schema: { summary: 'Whether the process answers', tags, response: { 200: Alive } } },
+    {
+      ...open,
+      schema: {
+        operationId: 'isLive',
+        summary: 'Whether the process answers',
+        tags,
+        response: { 200: answer('It does.', Alive) },
+      },
+    },
     async () => ({ success: true }),
   );
 
@@ -62,10 +101,11 @@ export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void =
     {
       ...open,
       schema: {
+        operationId: 'isReady',
         summary: 'Whether requests can be sent here',
         description: 'The store answers and nobody is stopping the service; models do not matter.',
         tags,
-        response: { 200: Alive, 503: Alive },
+        response: { 200: answer('They can.', Alive), 503: answer('They cannot.', Alive) },
       },
     },
     async (_request, reply) => {

@@ -1,7 +1,9 @@
 import { toTimestamp } from '../../clock.ts';
 import type { StoredMessage } from '../../conversation/message.ts';
 import { toReplyResult, type ConversationView, type ReplyView } from '../../chat/results.ts';
+import type * as Wire from '../../protocol/rest.ts';
 import type { Conversation, Message, Reply } from '../../protocol/rest.ts';
+import type { ConversationPatch } from '../../stores/chat-store.ts';
 import { toErrorData, toTimings, toUsage } from '../reply-frames.ts';
 
 /** From what the service answers to the bodies of the HTTP wire. */
@@ -9,13 +11,21 @@ import { toErrorData, toTimings, toUsage } from '../reply-frames.ts';
 export const toConversation = (view: ConversationView): Conversation => ({
   success: true,
   conversation_id: view.conversationId,
-  ...(view.systemPrompt !== undefined && { system_prompt: view.systemPrompt }),
+  ...(view.title !== undefined && { title: view.title }),
+  system_prompt: view.systemPrompt ?? null,
   ...(view.metadata && { metadata: { ...view.metadata } }),
   ...(view.model !== undefined && { model: view.model }),
   created_at: view.createdAt,
   updated_at: view.updatedAt,
   message_count: view.messageCount,
   active_reply: view.activeReply ?? null,
+});
+
+/** What is to change, in the service's words. */
+export const fromPatch = ({ title, system_prompt, metadata }: Wire.ConversationPatch): ConversationPatch => ({
+  ...(title !== undefined && { title }),
+  ...(system_prompt !== undefined && { systemPrompt: system_prompt }),
+  ...(metadata !== undefined && { metadata }),
 });
 
 export const toMessage = (message: StoredMessage): Message => {

@@ -1,7 +1,8 @@
-import sjson from 'secure-json-parse';
 import type { z } from 'zod';
 import { InvalidRequestError, PayloadTooLargeError, UnsupportedError, type LLMError } from '../../errors.ts';
 import { ClientFrame, clientEvents, type ClientEventName } from '../../protocol/client-events.ts';
+import { ConversationId, RequestId } from '../../protocol/fields.ts';
+import { parseJsonText } from '../json-text.ts';
 import { refuseUnsupported, toInvalidRequest } from '../request-parser.ts';
 
 /** A client's event with its data checked. */
@@ -27,7 +28,7 @@ export const parseClientFrame = (data: Buffer, isBinary: boolean, maxBytes: numb
   try {
     if (data.length > maxBytes) throw tooLarge(data.length, maxBytes);
     if (isBinary) throw new InvalidRequestError('Frames are text: one JSON object each, {"event": …, "data": {…}}.');
-    value = parseJson(data.toString('utf8'));
+    value = parseJsonText(data.toString('utf8'), 'The frame');
     return { type: 'event', event: parseEvent(value) };
   } catch (error) {
     return { type: 'refused', error: error as LLMError, context: toContext(value) }; // everything above throws ours
@@ -36,17 +37,6 @@ export const parseClientFrame = (data: Buffer, isBinary: boolean, maxBytes: numb
 
 const tooLarge = (bytes: number, maxBytes: number): PayloadTooLargeError =>
   new PayloadTooLargeError(`The frame has ${bytes} bytes; at most ${maxBytes} are taken (MAX_PAYLOAD_BYTES).`);
-
-/** Keys that would reach an object's prototype are refused, as Fastify refuses them in HTTP bodies. */
-const parseJson = (text: string): unknown => {
-  try {
-    return sjson.parse(text, undefined, { protoAction: 'error', constructorAction: 'error' });
-  } catch (error) {
-    throw new InvalidRequestError('The frame is not valid JSON. Send one object: {"event": …, "data": {…}}.', {
-      cause: error,
-    });
-  }
-};
 
 const parseEvent = (value: unknown): ClientEvent => {
   const frame = ClientFrame.safeParse(value);
@@ -64,13 +54,15 @@ const parseEvent = (value: unknown): ClientEvent => {
 
 const isEventName = (name: string): name is ClientEventName => Object.hasOwn(clientEvents, name);
 
+/** Ids that could not be ours are not given back. */
 const toContext = (value: unknown): FrameContext => {
   if (typeof value !== 'object' || value === null || !('data' in value)) return {};
   const { data } = value;
   if (typeof data !== 'object' || data === null) return {};
+  const conversationId = ConversationId.safeParse('conversation_id' in data ? data.conversation_id : undefined);
+  const requestId = RequestId.safeParse('request_id' in data ? data.request_id : undefined);
   return {
-    ...('conversation_id' in data &&
-      typeof data.conversation_id === 'string' && { conversationId: data.conversation_id }),
-    ...('request_id' in data && typeof data.request_id === 'string' && { requestId: data.request_id }),
+    ...(conversationId.success && { conversationId: conversationId.data }),
+    ...(requestId.success && { requestId: requestId.data }),
   };
 };

@@ -5,7 +5,7 @@ import type { EncodedFrame } from '../reply-frames.ts';
 
 /** Above it nothing more is pulled from a reply's log: the log is the buffer. */
 const HIGH_WATER_BYTES = 256 * 1024;
-/** A socket that lets this much pile up is closed at once. */
+/** A socket that asks for more answers than it reads, so that this much piles up, is closed at once. */
 const HARD_LIMIT_BYTES = 1024 * 1024;
 /** A socket that takes nothing for so long is closed. */
 const STUCK_MS = 30_000;
@@ -14,12 +14,15 @@ const CLOSE_MS = 1_000;
 
 export const CLOSE_SLOW = 4008;
 
+type Sendable = Pick<EncodedFrame, 'event' | 'data'>;
+
 /** The way out of one socket: constant memory however slow its reader is. */
 export class SocketSender {
   readonly #socket: WebSocket;
   readonly #connection: Socket;
   readonly #deadlines: Deadlines;
   #corked = false;
+  #draining: Promise<void> | undefined;
 
   constructor(socket: WebSocket, connection: Socket, deadlines: Deadlines) {
     this.#socket = socket;
@@ -27,27 +30,45 @@ export class SocketSender {
     this.#deadlines = deadlines;
   }
 
-  /** Sends a frame; those of one turn of the loop go out in one write. */
-  send({ event, data }: Pick<EncodedFrame, 'event' | 'data'>): void {
-    if (this.#socket.readyState !== this.#socket.OPEN) return;
-    if (this.#socket.bufferedAmount > HARD_LIMIT_BYTES) return this.close(CLOSE_SLOW, 'read faster, then resume');
+  /** Whether there is no use in sending any more. */
+  get closed(): boolean {
+    return this.#socket.readyState !== this.#socket.OPEN;
+  }
+
+  /** Sends a frame now; those of one turn of the loop go out in one write. */
+  send({ event, data }: Sendable): void {
+    if (this.closed) return;
+    if (this.#socket.bufferedAmount > HARD_LIMIT_BYTES) return this.#closeSlow();
     this.#cork();
     this.#socket.send(`{"event":"${event}","data":${data}}`);
   }
 
-  /** Resolves when there is room again; closes the socket that makes none. */
-  async ready(): Promise<void> {
-    if (this.#socket.bufferedAmount <= HIGH_WATER_BYTES) return;
-    using _stuck = this.#deadlines.start(STUCK_MS, () => this.close(CLOSE_SLOW, 'read faster, then resume'));
-    while (this.#socket.bufferedAmount > HIGH_WATER_BYTES && this.#socket.readyState === this.#socket.OPEN) {
-      await this.#drained();
+  /**
+   * Sends a frame when there is room for it; closes the socket that makes none. Looking for room and taking it is one
+   * step, so that all who wait do not take the same room. Nothing is sent any more when `signal` aborts.
+   */
+  async deliver(frame: Sendable, signal: AbortSignal): Promise<void> {
+    if (this.#isFull) {
+      using _stuck = this.#deadlines.start(STUCK_MS, () => this.#closeSlow());
+      while (this.#isFull && !this.closed) await this.#drained();
     }
+    if (!signal.aborted) this.send(frame);
   }
 
   /** Says goodbye, and does not wait long for the answer: a socket that is not read cannot give one. */
   close(code: number, reason: string): void {
+    if (this.closed) return;
     this.#socket.close(code, reason);
-    this.#deadlines.start(CLOSE_MS, () => this.#socket.terminate());
+    const deadline = this.#deadlines.start(CLOSE_MS, () => this.#socket.terminate());
+    this.#socket.once('close', () => deadline[Symbol.dispose]());
+  }
+
+  get #isFull(): boolean {
+    return this.#socket.bufferedAmount > HIGH_WATER_BYTES;
+  }
+
+  #closeSlow(): void {
+    this.close(CLOSE_SLOW, 'read faster, then resume');
   }
 
   #cork(): void {
@@ -60,15 +81,18 @@ export class SocketSender {
     });
   }
 
-  async #drained(): Promise<void> {
-    await new Promise<void>((resolve) => {
+  /** All who wait share one pair of listeners. */
+  #drained(): Promise<void> {
+    this.#draining ??= new Promise<void>((resolve) => {
       const done = (): void => {
         this.#connection.off('drain', done);
         this.#socket.off('close', done);
+        this.#draining = undefined;
         resolve();
       };
       this.#connection.once('drain', done);
       this.#socket.once('close', done);
     });
+    return this.#draining;
   }
 }

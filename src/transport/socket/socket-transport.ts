@@ -2,9 +2,10 @@ import websocket, { type WebSocket } from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { Deadlines } from '../../deadlines.ts';
-import type { LLMError } from '../../errors.ts';
+import { NotFoundError, type LLMError } from '../../errors.ts';
 import { selectSubprotocol } from '../../auth/credentials.ts';
 import type { LLMChatService } from '../../chat/llm-chat-service.ts';
+import type { Asker } from '../door.ts';
 import { SocketSender } from './socket-sender.ts';
 import { SocketSession } from './socket-session.ts';
 
@@ -14,7 +15,7 @@ export interface SocketTransportOptions {
   readonly deadlines: Deadlines;
   readonly maxPayloadBytes: number;
   /** Who asks, by what the handshake brought; the handshake was refused before where nobody may. */
-  readonly toOwner: (request: FastifyRequest) => string;
+  readonly toAsker: (request: FastifyRequest) => Asker;
   readonly onError: (error: LLMError) => void;
 }
 
@@ -23,10 +24,12 @@ export const SOCKET_PATH = '/ws';
 const PING_MS = 25_000;
 const PONG_MS = 10_000;
 const CLOSE_GOING_AWAY = 1001;
-/** How long a client may take to answer a close. */
-const CLOSE_MS = 500;
+/** How long a client may take to answer, when the service stops. */
+const GOODBYE_MS = 500;
+/** The same in the socket library, for the closes that are its own (broken frames, a client's close). */
+const LIBRARY_CLOSE_MS = 5_000;
 /** Above it a client's frames wait in the kernel. */
-const MAX_ADMITTING = 32;
+const MAX_HANDLING = 32;
 /** The socket library's own limit lies above ours, so that the client can be told which it has passed. */
 const LIBRARY_LIMIT = { factor: 4, atLeast: 1024 * 1024 };
 
@@ -34,11 +37,21 @@ const LIBRARY_LIMIT = { factor: 4, atLeast: 1024 * 1024 };
 export const registerSocketTransport = async (app: FastifyInstance, options: SocketTransportOptions): Promise<void> => {
   await app.register(websocket, {
     options: toServerOptions(options),
-    preClose: async () => closeAll(app.websocketServer.clients),
+    errorHandler: () => undefined, // a broken frame: the library closes the socket with the code that says so
+    preClose: async () => closeAll(app.websocketServer.clients, options.deadlines),
   });
-  app.get(SOCKET_PATH, { websocket: true, config: { isSocket: true } }, (socket, request) =>
-    serve(socket, request, options),
-  );
+  app.route({
+    method: 'GET',
+    url: SOCKET_PATH,
+    config: { isSocket: true },
+    schema: { hide: true },
+    handler: () => {
+      throw new NotFoundError(
+        'Here is a WebSocket: connect with ws://, not with http://. /asyncapi.yaml describes it.',
+      );
+    },
+    wsHandler: (socket, request) => serve(socket, request, options),
+  });
 };
 
 // ws 8.23 knows more options than its types do: a value in a constant passes where a literal would not.
@@ -48,22 +61,21 @@ const toServerOptions = ({ maxPayloadBytes }: SocketTransportOptions) => {
     perMessageDeflate: false, // 21 times the memory per socket
     handleProtocols: selectSubprotocol,
   };
-  return { ...known, closeTimeout: CLOSE_MS, maxFragments: 64, maxBufferedChunks: 1024 };
+  return { ...known, closeTimeout: LIBRARY_CLOSE_MS, maxFragments: 64, maxBufferedChunks: 1024 };
 };
 
 // Listeners are attached before anything is waited for: the first frame may be here already.
 const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransportOptions): void => {
-  const { chat, clock, deadlines, maxPayloadBytes, toOwner, onError } = options;
+  const { chat, clock, deadlines, maxPayloadBytes, toAsker, onError } = options;
   const sender = new SocketSender(socket, request.raw.socket, deadlines);
-  const session = new SocketSession({ chat, clock, sender, owner: toOwner(request), maxPayloadBytes, onError });
+  const session = new SocketSession({ chat, clock, sender, asker: toAsker(request), maxPayloadBytes, onError });
   const heartbeat = startHeartbeat(socket, deadlines);
   socket.on('message', (data, isBinary) => {
     const handled = session.onFrame(toBuffer(data), isBinary);
-    if (session.admitting < MAX_ADMITTING) return;
+    if (session.handling < MAX_HANDLING) return;
     socket.pause();
     void handled.finally(() => socket.resume());
   });
-  socket.on('error', () => socket.terminate()); // broken frames; the close event follows
   socket.on('close', () => {
     heartbeat[Symbol.dispose]();
     session.close();
@@ -89,7 +101,8 @@ const startHeartbeat = (socket: WebSocket, deadlines: Deadlines): Disposable => 
   return { [Symbol.dispose]: () => deadline[Symbol.dispose]() };
 };
 
-const closeAll = async (clients: ReadonlySet<WebSocket>): Promise<void> => {
+const closeAll = async (clients: ReadonlySet<WebSocket>, deadlines: Deadlines): Promise<void> => {
+  using _impatience = deadlines.start(GOODBYE_MS, () => clients.forEach((client) => client.terminate()));
   const closed = [...clients].map(
     (client) =>
       new Promise<void>((resolve) => {
