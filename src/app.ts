@@ -107,6 +107,7 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     clock,
     deadlines,
     maxPayloadBytes: config.maxPayloadBytes,
+    hasOthers: config.redisUrl !== undefined,
     onError,
     toAsker,
   });

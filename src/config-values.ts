@@ -128,12 +128,16 @@ export const ollamaUrl = value((text, refuse) => {
   return url?.href.replace(/\/+$/, '') ?? text;
 });
 
+const REDIS_SCHEME = /^(?:rediss?(?:-cluster)?|unix):$/;
+
 /** One URL, or the nodes of a Cluster. It may hold a password, so what is wrong is told without the text. */
 export const redisUrl = value((text, refuse) => {
   for (const each of text.split(',')) {
     const url = URL.parse(each.trim());
-    if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === '')
-      refuse('must be a URL that begins with redis:// or rediss://, such as redis://localhost:6379');
+    if (url === null || !REDIS_SCHEME.test(url.protocol) || (url.hostname === '') !== (url.protocol === 'unix:'))
+      refuse(
+        'must be a URL that begins with redis://, rediss:// (TLS), redis-cluster:// or unix:///, such as redis://localhost:6379',
+      );
   }
   return text;
 });

@@ -15,6 +15,7 @@ import { Replies, type ReplyLog } from './replies/replies.ts';
 import type { CallerLimits } from './stores/caller-limits.ts';
 import { DEFAULT_RETENTION, type ChatStore } from './stores/chat-store.ts';
 import { MemoryCallerLimits } from './stores/memory-caller-limits.ts';
+import { openRedisStore } from './stores/redis/open-redis-store.ts';
 import { openSqliteStore } from './stores/sqlite/open-sqlite-store.ts';
 import { withTiming } from './stores/timed-store.ts';
 import { createLog, type Log } from './telemetry/log.ts';
@@ -102,10 +103,15 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
 
 /** Redis where there is one, else a file of this process alone. */
 const openStore = async (
-  { dataDir, conversationTtlMs }: Config,
+  { redisUrl, dataDir, conversationTtlMs }: Config,
   parts: { readonly clock: Clock; readonly ids: Ids; readonly instance: string; readonly log: Log },
 ): Promise<{ readonly store: ChatStore; readonly limits: CallerLimits }> => {
   const retention = { ...DEFAULT_RETENTION, conversationMs: conversationTtlMs };
+  if (redisUrl !== undefined) {
+    const redis = await openRedisStore({ ...parts, url: redisUrl, retention });
+    for (const risk of await redis.store.findRisks()) parts.log.warn({ risk }, 'what is in Redis is at risk');
+    return redis;
+  }
   const store = await openSqliteStore({ ...parts, dataDir, retention });
   return { store, limits: new MemoryCallerLimits(parts.clock) };
 };

@@ -12,7 +12,7 @@ import type { FairQueue } from '../limits/fair-queue.ts';
 import type { HostLimiter } from '../limits/host-limiter.ts';
 import type { Quota } from '../limits/quota.ts';
 import type { Replies } from '../replies/replies.ts';
-import type { Begin, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
+import type { Begin, BeginAnswer, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
 import { checkChatRequest, toFingerprint, type ChatRequest, type CheckedRequest } from './chat-request.ts';
 import { inTurn, type Turn } from './turn.ts';
 import type { ChosenModel, ModelDirectory } from './model-directory.ts';
@@ -116,12 +116,12 @@ export class Admission {
     if (active !== undefined && request.ifBusy === 'reject') throw busy(active);
     const model = await this.#parts.models.choose(request.model, conversation);
     checkCapabilities(request, model);
-    const { policy, calibration, store } = this.#parts;
+    const { policy, calibration } = this.#parts;
     const prompt = new Prompt({ request, opened, model, policy, calibration });
     if (active !== undefined) return this.#interrupt(active); // only now: what is refused ends nobody's reply
     const turn = await this.#takeTurn(request, model);
     const begin = this.#toBegin(request, conversation, model, prompt);
-    const answer = await store.begin(begin).catch((error: unknown) => this.#giveBack(turn, error));
+    const answer = await this.#storeBegin(begin).catch((error: unknown) => this.#giveBack(turn, error));
     if (answer.type === 'begun') return this.#start(begin, answer.token, { prompt, arrivedAt, turn });
     turn.place?.[Symbol.dispose]();
     // Who repeats a request finds it charged; the charge belongs to the reply that was begun.
@@ -143,6 +143,15 @@ export class Admission {
       place?.[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /** A lost answer may hide a reply that has begun: the very same call again finds it, and its token. */
+  async #storeBegin(begin: Begin): Promise<BeginAnswer> {
+    const { store } = this.#parts;
+    return store.begin(begin).catch((error: unknown) => {
+      if (error instanceof StorageUnavailableError) return store.begin(begin);
+      throw error;
+    });
   }
 
   async #giveBack({ place, charged }: Turn, error: unknown): Promise<never> {

@@ -14,6 +14,8 @@ export interface SocketTransportOptions {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly maxPayloadBytes: number;
+  /** Whether other instances can go on with what this one leaves. */
+  readonly hasOthers: boolean;
   /** Who asks, by what the handshake brought; the handshake was refused before where nobody may. */
   readonly toAsker: (request: FastifyRequest) => Asker;
   readonly onError: (error: LLMError) => void;
@@ -24,6 +26,8 @@ export const SOCKET_PATH = '/ws';
 const PING_MS = 25_000;
 const PONG_MS = 10_000;
 const CLOSE_GOING_AWAY = 1001;
+/** Come back: another instance answers. */
+const CLOSE_RESTART = 1012;
 /** How long a client may take to answer, when the service stops. */
 const GOODBYE_MS = 500;
 /** The same in the socket library, for the closes that are its own (broken frames, a client's close). */
@@ -38,7 +42,7 @@ export const registerSocketTransport = async (app: FastifyInstance, options: Soc
   await app.register(websocket, {
     options: toServerOptions(options),
     errorHandler: () => undefined, // a broken frame: the library closes the socket with the code that says so
-    preClose: async () => closeAll(app.websocketServer.clients, options.deadlines),
+    preClose: async () => closeAll(app.websocketServer.clients, options),
   });
   app.route({
     method: 'GET',
@@ -101,13 +105,16 @@ const startHeartbeat = (socket: WebSocket, deadlines: Deadlines): Disposable => 
   return { [Symbol.dispose]: () => deadline[Symbol.dispose]() };
 };
 
-const closeAll = async (clients: ReadonlySet<WebSocket>, deadlines: Deadlines): Promise<void> => {
+const closeAll = async (
+  clients: ReadonlySet<WebSocket>,
+  { deadlines, hasOthers }: SocketTransportOptions,
+): Promise<void> => {
   using _impatience = deadlines.start(GOODBYE_MS, () => clients.forEach((client) => client.terminate()));
   const closed = [...clients].map(
     (client) =>
       new Promise<void>((resolve) => {
         client.once('close', () => resolve());
-        client.close(CLOSE_GOING_AWAY, 'the service is stopping');
+        client.close(hasOthers ? CLOSE_RESTART : CLOSE_GOING_AWAY, 'the service is stopping');
       }),
   );
   await Promise.all(closed);
