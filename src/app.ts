@@ -111,7 +111,8 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     onError,
     toAsker,
   });
-  await registerDocuments(server, { version: VERSION });
+  let demoId: string | undefined;
+  await registerDocuments(server, { version: VERSION, toDemoId: () => demoId });
   registerHttpTransport(server, { chat, clock, deadlines, onError, toAsker, newId: () => ids.newId(), metrics });
   registerDocumentRoutes(server, { version: VERSION });
   metrics.addGauges({
@@ -121,6 +122,6 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     hosts: () => chat.hosts,
   });
   await chat.initialize();
-  if (config.nodeEnv !== 'production') await chat.createDemo(config.apiKeys[0]?.owner);
+  if (config.nodeEnv !== 'production') demoId = await chat.createDemo(config.apiKeys[0]?.owner);
   return { server, chat };
 };

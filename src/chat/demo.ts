@@ -5,7 +5,7 @@ import { toReplyEnd } from '../conversation/transcript.ts';
 import type { ChatStore } from '../stores/chat-store.ts';
 
 /** What the examples of the documentation are about. */
-export const DEMO = { conversationId: 'demo', messageId: 'msg_demo', requestId: 'demo' } as const;
+export const DEMO = { conversationId: 'demo', requestId: 'demo' } as const;
 
 /** ELIZA's name, so that whoever goes on with the example before there is an Ollama is answered. */
 const MODEL = 'eliza';
@@ -26,27 +26,28 @@ export interface DemoParts {
   readonly instance: string;
 }
 
-/** Makes the finished conversation that the docs UI's examples show, unless it is there. */
-export const createDemo = async ({ store, clock, owner, instance }: DemoParts): Promise<void> => {
+/** Makes the finished conversation that the docs UI's examples show, unless it is there; gives its reply's id. */
+export const createDemo = async ({ store, clock, owner, instance }: DemoParts): Promise<string> => {
   const key = { owner, conversationId: DEMO.conversationId };
   const now = clock.now();
+  const messageId = store.toMessageId(key, DEMO.conversationId);
   const answer = await store.begin({
     ...key,
     requestId: DEMO.requestId,
     fingerprint: 'demo',
-    messageId: DEMO.messageId,
-    userMessage: { role: 'user', id: `${DEMO.messageId}_question`, content: QUESTION, createdAt: now },
+    messageId,
+    userMessage: { role: 'user', id: `${messageId}_question`, content: QUESTION, createdAt: now },
     model: MODEL,
     expectedVersion: 0,
     cut: { position: 0, droppedTurns: 0 },
     instance,
   });
-  if (answer.type !== 'begun') return;
+  if (answer.type !== 'begun') return messageId;
   const text = PIECES.join('');
   const events: readonly ReplyEvent[] = [...toDeltas(PIECES), toReplyEnd(text, OUTCOME, now)];
   const message: AssistantMessage = {
     role: 'assistant',
-    id: DEMO.messageId,
+    id: messageId,
     content: text,
     createdAt: now,
     requestId: DEMO.requestId,
@@ -54,7 +55,8 @@ export const createDemo = async ({ store, clock, owner, instance }: DemoParts): 
     seq: events.length,
     outcome: OUTCOME,
   };
-  await store.finish({ messageId: DEMO.messageId, token: answer.token, seq: 1, events, message });
+  await store.finish({ messageId, token: answer.token, seq: 1, events, message });
+  return messageId;
 };
 
 const toDeltas = (pieces: readonly string[]): readonly ReplyEvent[] =>

@@ -251,10 +251,10 @@ export class LLMChatService {
     }));
   }
 
-  /** Makes the finished conversation that the documentation's examples are about, unless it is there. */
-  async createDemo(owner = ANONYMOUS): Promise<void> {
+  /** Makes the finished conversation that the documentation's examples are about; gives the id of its reply. */
+  async createDemo(owner = ANONYMOUS): Promise<string> {
     const { store, clock, instance } = this.#parts;
-    await createDemo({ store, clock, instance, owner });
+    return createDemo({ store, clock, instance, owner });
   }
 
   /** What can be asked for. */

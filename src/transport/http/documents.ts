@@ -21,8 +21,22 @@ const toDocument = createJsonSchemaTransformObject(SCHEMAS);
 
 export const toYaml = (document: object): string => stringify(document, { lineWidth: 0, aliasDuplicateObjects: false });
 
+export interface DemoOption {
+  /** The id of the reply that the examples are about, as this store has it; undefined where there is none. */
+  readonly toDemoId: () => string | undefined;
+}
+
+/** The schemas know the example by the id that it has in a file of one process; another store has another. */
+const EXAMPLE_ID = 'msg_demo';
+
+const withDemo = <Document extends object>(document: Document, demoId = EXAMPLE_ID): Document =>
+  JSON.parse(JSON.stringify(document).replaceAll(EXAMPLE_ID, demoId)); // ids need no escapes in JSON
+
 /** `/docs`, `/openapi.yaml` and `/asyncapi.yaml`; to be registered before the routes that it describes. */
-export const registerDocuments = async (app: FastifyInstance, { version }: DocumentOptions): Promise<void> => {
+export const registerDocuments = async (
+  app: FastifyInstance,
+  { version, toDemoId }: DocumentOptions & DemoOption,
+): Promise<void> => {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -47,7 +61,7 @@ export const registerDocuments = async (app: FastifyInstance, { version }: Docum
       ],
     },
     transform: createJsonSchemaTransform(SCHEMAS),
-    transformObject: (document) => tidyOpenApi(toDocument(document)),
+    transformObject: (document) => withDemo(tidyOpenApi(toDocument(document)), toDemoId()),
   });
   await app.register(async (scope) => {
     scope.addHook('onRoute', (route) => {

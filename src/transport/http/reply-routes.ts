@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { DEMO } from '../../chat/demo.ts';
 import { MessageId } from '../../protocol/fields.ts';
 import { Cancelled, EventPage, EventsQuery, EventStreamText, Reply, ReplyEvent } from '../../protocol/rest.ts';
 import { toEventFrame } from '../reply-frames.ts';
@@ -9,7 +8,7 @@ import { streamReply } from './reply-stream.ts';
 import { answer, failures, headerOf, type RouteParts, type Routes } from './routes.ts';
 import { toReply } from './views.ts';
 
-const Params = z.object({ message_id: MessageId.meta({ examples: [DEMO.messageId] }) });
+const Params = z.object({ message_id: MessageId });
 const EventsHeaders = z.object({
   'last-event-id': z.string().optional().describe('As after, in the form of an event’s id: message_id:seq.'),
 });
