@@ -26,6 +26,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   'service.ts': [
     'chat',
     'replies',
+    'limits',
     'providers',
     'stores',
     'config',
@@ -37,8 +38,9 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   // a message on its way down
   transport: ['protocol', 'chat', 'replies', 'stores', 'auth', 'conversation', 'deadlines.ts', 'clock.ts', 'errors.ts'],
   protocol: ['errors.ts'],
-  chat: ['replies', 'providers', 'stores', 'conversation', 'clock.ts', 'errors.ts'],
+  chat: ['replies', 'limits', 'providers', 'stores', 'conversation', 'clock.ts', 'errors.ts'],
   replies: ['providers', 'stores', 'conversation', 'deadlines.ts', 'clock.ts', 'errors.ts'],
+  limits: ['stores', 'clock.ts', 'errors.ts'],
   providers: ['conversation', 'deadlines.ts', 'clock.ts', 'errors.ts'],
   stores: ['conversation', 'clock.ts', 'errors.ts'],
   // what stands beside it
@@ -59,6 +61,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   undici: ['providers/ollama/'],
   '@cfworker/json-schema': ['providers/answer-schema.ts'],
   'node:sqlite': ['stores/sqlite/'],
+  ioredis: ['stores/redis/'],
+  bottleneck: ['limits/'],
   fastify: ['app.ts', 'transport/'],
   '@fastify/cors': ['app.ts'],
   '@fastify/helmet': ['app.ts'],
@@ -71,6 +75,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   zod: ['protocol/', 'transport/', 'config-'],
   pino: ['telemetry/'],
   'pino-pretty': ['telemetry/'],
+  'prom-client': ['telemetry/'],
 };
 
 /** Implementations: who else but they themselves names one. Everybody else knows the interface at the folder's top. */
@@ -79,6 +84,7 @@ const IMPLEMENTATIONS: Readonly<Record<string, readonly string[]>> = {
   'providers/eliza.ts': ['service.ts'],
   'providers/with-retry.ts': ['service.ts'],
   'stores/sqlite/': ['service.ts'],
+  'stores/redis/': ['service.ts'],
   'transport/http/': ['app.ts'],
   'transport/socket/': ['app.ts'],
 };

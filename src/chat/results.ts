@@ -2,7 +2,8 @@ import { toTimestamp } from '../clock.ts';
 import { isRetryable, RateLimitedError, type ErrorCode, type LLMError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
 import type { FinishReason, ReplyEnd, ReplyFailure, Timings, Usage } from '../conversation/reply-event.ts';
-import type { ReplyTexts, ReplyUpdate } from '../replies/reply-reader.ts';
+import type { ReplyTexts } from '../replies/reply-reader.ts';
+import type { ReplyUpdate } from '../replies/reply-update.ts';
 import type { Conversation, ReplyRecord } from '../stores/chat-store.ts';
 
 /** Every answer says first whether it worked. */

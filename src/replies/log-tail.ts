@@ -5,14 +5,13 @@ import type { Append, AppendAnswer, Token } from '../stores/chat-store.ts';
 import { EventGatherer } from './event-gatherer.ts';
 import type { LiveReply } from './live-reply.ts';
 import type { AppendSource, LogAppender } from './log-appender.ts';
+import { STORE_PATIENCE_MS } from './patience.ts';
 
 /** Bounds of one reply's log beside its end, so that no model can fill memory or store. */
 const MAX_TEXT_UNITS = 256 * 1024;
 const MAX_ENTRIES = 8192;
 /** Not acknowledged yet: above it nothing more is read from the backend. At most 192 KiB of UTF-8. */
 const MAX_UNSTORED_UNITS = 64 * 1024;
-/** A store that is away for longer ends the reply. */
-const STORE_PATIENCE_MS = 60_000;
 
 export interface LogTailParts {
   readonly live: LiveReply;

@@ -5,7 +5,8 @@ import type { LogEntry, ReplyOutcome, Usage } from '../conversation/reply-event.
 import type { ChatStore, CloseAnswer, ReplyRecord } from '../stores/chat-store.ts';
 import { LiveReply, type ReplyIdentity } from './live-reply.ts';
 import { LogAppender } from './log-appender.ts';
-import { ReplyReader, type Position, type ReplyTexts, type ReplyUpdate } from './reply-reader.ts';
+import { ReplyReader, type Position, type ReplyTexts } from './reply-reader.ts';
+import type { ReplyUpdate } from './reply-update.ts';
 import { ReplyWriter, type WriterTask } from './reply-writer.ts';
 import { sealAbandoned } from './sweeper.ts';
 
@@ -30,8 +31,11 @@ interface Running {
   readonly done: Promise<void>;
 }
 
-/** Leases are renewed, silence is broken and abandoned replies are looked for this often. */
-const BEAT_MS = 1_000;
+/**
+ * Leases are renewed, silence is broken and abandoned replies are looked for this often. Whoever renews hears of an
+ * end by another instance: so the backend is let go within a second of it.
+ */
+const BEAT_MS = 500;
 /** A reply that has ended stays in memory for those who are about to read its end. */
 const RETAIN_MS = 5_000;
 /** How long an interrupted reply may take to store its end. */

@@ -1,20 +1,11 @@
 import type { Clock } from '../clock.ts';
-import { isEnd, type Channel, type LogEntry, type ReplyEnd, type ReplyFailure } from '../conversation/reply-event.ts';
+import { isEnd, type LogEntry, type ReplyEnd } from '../conversation/reply-event.ts';
 import { toDigest, toReplyEnd, toTranscript, type Transcript } from '../conversation/transcript.ts';
 import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
 import type { LiveReply } from './live-reply.ts';
 import { Nudge } from './nudge.ts';
-import type { ReplyStatus } from './reply-status.ts';
-
-/** What a watcher is told, in order. */
-export type ReplyUpdate =
-  /** The next entries of the log. */
-  | { readonly type: 'entries'; readonly entries: readonly LogEntry[] }
-  | { readonly type: 'status'; readonly status: ReplyStatus }
-  /** What the watcher has is not what is stored: `text` is the channel's whole text as of `seq`. */
-  | { readonly type: 'rewind'; readonly seq: number; readonly channel: Channel; readonly text: string }
-  /** The watch ends although the end is not stored. */
-  | { readonly type: 'unstored-end'; readonly failure: ReplyFailure };
+import { askPatiently } from './patience.ts';
+import type { ReplyUpdate } from './reply-update.ts';
 
 /** What the watcher has seen. */
 export interface Position {
@@ -62,7 +53,9 @@ export class ReplyReader {
     const { messageId } = record;
     let from: Position | undefined = position;
     while (from && !signal.aborted) {
-      const rewinds: readonly Rewind[] = await this.#check(messageId, from);
+      const known: Position = from;
+      const rewinds: readonly Rewind[] =
+        (yield* askPatiently(this.#clock, () => this.#check(messageId, known), signal)) ?? [];
       yield* rewinds;
       const seq: number = rewinds[0]?.seq ?? from.seq;
       const live: LiveReply | undefined = this.#findLive(messageId);
@@ -99,7 +92,10 @@ export class ReplyReader {
     using nudge = new Nudge(this.#store, this.#clock, messageId);
     while (!signal.aborted) {
       if (this.#findLive(messageId)) return { seq };
-      const entries = await this.#read(messageId, seq, PAGE);
+      const after: number = seq;
+      const entries = yield* askPatiently(this.#clock, () => this.#look(messageId, after), signal);
+      if (signal.aborted) return;
+      if (!entries) return yield DELETED;
       if (entries.length > 0) {
         nudge.touch();
         yield { type: 'entries', entries };
@@ -107,13 +103,15 @@ export class ReplyReader {
       if (entries.some(isEnd)) return;
       seq = entries.at(-1)?.seq ?? seq;
       if (entries.length > 0) continue;
-      if (!(await this.#store.loadReply(messageId))) {
-        yield DELETED;
-        return;
-      }
       if (nudge.isSilent()) yield { type: 'status', status: { state: 'generating' } };
       await nudge.wait(TAIL_CHECK_MS, signal);
     }
+  }
+
+  /** What has come after `after`; undefined when there is no such reply any more. */
+  async #look(messageId: string, after: number): Promise<readonly LogEntry[] | undefined> {
+    const entries = await this.#read(messageId, after, PAGE);
+    return entries.length > 0 || (await this.#store.loadReply(messageId)) ? entries : undefined;
   }
 
   /** Rewinds, when what the watcher has is not the beginning of what is stored. */

@@ -13,7 +13,8 @@ import { SocketClient, type SocketClientOptions } from './socket-client.ts';
 
 export interface RunningServiceOptions {
   readonly settings?: Variables;
-  readonly ollama?: ScriptedOllamaOptions;
+  /** One of its own by default, or one that is shared: that one outlives the service. */
+  readonly ollama?: ScriptedOllamaOptions | ScriptedOllama;
   /** A clock of the test's own, for example. */
   readonly surroundings?: Partial<Surroundings>;
 }
@@ -48,19 +49,29 @@ export class RunningService implements AsyncDisposable {
   readonly ollama: ScriptedOllama;
   readonly dataDir: string;
   readonly #app: App;
+  readonly #isShared: boolean;
   readonly #logLines: string[];
   readonly #clients = new Set<SocketClient | EventSourceReader>();
   #url = '';
 
-  private constructor(parts: { app: App; ollama: ScriptedOllama; dataDir: string; logLines: string[] }) {
+  private constructor(parts: {
+    app: App;
+    ollama: ScriptedOllama;
+    isShared: boolean;
+    dataDir: string;
+    logLines: string[];
+  }) {
     this.ollama = parts.ollama;
+    this.#isShared = parts.isShared;
     this.#app = parts.app;
     this.dataDir = parts.dataDir;
     this.#logLines = parts.logLines;
   }
 
   static async start(options: RunningServiceOptions = {}): Promise<RunningService> {
-    const ollama = await ScriptedOllama.start(options.ollama);
+    const isShared = options.ollama instanceof ScriptedOllama;
+    const ollama =
+      options.ollama instanceof ScriptedOllama ? options.ollama : await ScriptedOllama.start(options.ollama);
     const dataDir = await mkdtemp(join(tmpdir(), 'running-service-'));
     const logLines: string[] = [];
     const log = createLog({ level: 'warn', pretty: false, destination: { write: (line) => logLines.push(line) } });
@@ -75,7 +86,7 @@ export class RunningService implements AsyncDisposable {
       ...options.settings,
     });
     const app = await buildApp(config, { log, ...options.surroundings });
-    const service = new RunningService({ app, ollama, dataDir, logLines });
+    const service = new RunningService({ app, ollama, isShared, dataDir, logLines });
     service.#url = await app.server.listen({ host: '127.0.0.1', port: 0 });
     return service;
   }
@@ -140,7 +151,7 @@ export class RunningService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client[Symbol.dispose]();
     await this.stop();
-    await this.ollama.stop();
+    if (!this.#isShared) await this.ollama.stop();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }

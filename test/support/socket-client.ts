@@ -89,7 +89,7 @@ export class SocketClient implements Disposable {
   }
 
   /** The first frame that is so, among those that came and those that will. */
-  waitFor(predicate: (frame: Frame) => boolean, what?: string): Promise<Frame> {
+  waitFor(predicate: (frame: Frame, index: number) => boolean, what?: string): Promise<Frame> {
     return this.#frames.waitFor(predicate, what);
   }
 
