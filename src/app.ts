@@ -105,9 +105,10 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     toOwner,
   });
   await registerDocuments(server, { version: VERSION });
-  registerHttpTransport(server, { chat, clock, deadlines, onError, toOwner, newId: () => ids.newId() });
+  const isProduction = config.nodeEnv === 'production';
+  registerHttpTransport(server, { chat, clock, deadlines, onError, toOwner, newId: () => ids.newId(), isProduction });
   registerDocumentRoutes(server, { version: VERSION });
   await chat.initialize();
-  if (config.nodeEnv !== 'production') await chat.createDemo(config.apiKeys[0]?.owner);
+  if (!isProduction) await chat.createDemo(config.apiKeys[0]?.owner);
   return { server, chat };
 };

@@ -5,7 +5,7 @@ import { Deadlines } from './deadlines.ts';
 import { LLMChatService } from './chat/llm-chat-service.ts';
 import { ModelDirectory } from './chat/model-directory.ts';
 import { ElizaProvider } from './providers/eliza.ts';
-import { createOllamaProvider } from './providers/ollama/ollama-provider.ts';
+import { OllamaProvider } from './providers/ollama/ollama-provider.ts';
 import { withFormat } from './providers/with-format.ts';
 import { withRetry } from './providers/with-retry.ts';
 import { Replies, type ReplyLog } from './replies/replies.ts';
@@ -37,8 +37,9 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
     ids,
     instance,
     retention: { ...DEFAULT_RETENTION, conversationMs: config.conversationTtlMs },
+    onSweepError: (err) => log.warn({ err }, 'what has expired could not be removed; it is tried again in a minute'),
   });
-  const ollama = createOllamaProvider({
+  const ollama = new OllamaProvider({
     baseUrl: config.ollamaBaseUrl,
     isAddressShown: config.nodeEnv !== 'production',
     contextWindow: config.contextWindow,

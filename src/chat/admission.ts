@@ -38,6 +38,7 @@ const MAX_OPENINGS = 10;
  */
 export class Admission {
   readonly #parts: AdmissionParts;
+  readonly #admitting = new Map<string, Promise<void>>();
   #draining = false;
 
   constructor(parts: AdmissionParts) {
@@ -53,8 +54,27 @@ export class Admission {
     return this.#draining;
   }
 
-  /** @throws LLMError when the request is refused: then nothing of it is stored */
+  /**
+   * One at a time in a conversation, in the order in which they came: repeats then find what the first has begun,
+   * and of those that interrupt each other the last is answered.
+   * @throws LLMError when the request is refused: then nothing of it is stored
+   */
   async admit(request: ChatRequest): Promise<Accepted> {
+    const key = JSON.stringify([request.owner, request.conversationId]);
+    const admitting = (this.#admitting.get(key) ?? Promise.resolve()).then(() => this.#admit(request));
+    const settled = admitting.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#admitting.set(key, settled);
+    try {
+      return await admitting;
+    } finally {
+      if (this.#admitting.get(key) === settled) this.#admitting.delete(key);
+    }
+  }
+
+  async #admit(request: ChatRequest): Promise<Accepted> {
     const arrivedAt = this.#parts.clock.now();
     const checked = checkChatRequest(request, { maxTokens: this.#parts.maxTokens });
     if (request.format !== undefined) checkFormat(request.format);

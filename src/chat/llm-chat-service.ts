@@ -1,6 +1,7 @@
 import type { Clock, Ids } from '../clock.ts';
 import { NotFoundError, toLLMError, type LLMError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
+import { ANONYMOUS } from '../conversation/owner.ts';
 import { isEnd, type LogEntry } from '../conversation/reply-event.ts';
 import { TokenCalibration } from '../conversation/token-calibration.ts';
 import type { ModelInfo } from '../providers/provider.ts';
@@ -8,7 +9,7 @@ import type { Replies } from '../replies/replies.ts';
 import type { Position, ReplyUpdate } from '../replies/reply-reader.ts';
 import type { ChatStore, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
 import { Admission } from './admission.ts';
-import { ANONYMOUS, toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
+import { toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
 import {
   Conversations,
   type CreatedConversation,
@@ -54,7 +55,6 @@ export interface ChatServiceParts {
   readonly onClose?: () => Promise<void>;
 }
 
-const DEFAULT_LOG_PAGE = 200;
 const START: Position = { seq: 0 };
 
 /**
@@ -210,11 +210,7 @@ export class LLMChatService {
   /** A page of a reply's events after `after`. A log lives 15 minutes longer than its reply. */
   async listEvents(
     messageId: string,
-    {
-      after = 0,
-      limit = DEFAULT_LOG_PAGE,
-      ...options
-    }: OwnerOption & { readonly after?: number; readonly limit?: number } = {},
+    { after = 0, limit = 200, ...options }: OwnerOption & { readonly after?: number; readonly limit?: number } = {},
   ): Promise<Result<{ readonly reply: ReplyRecord; readonly entries: readonly LogEntry[] }>> {
     const found = await this.findReply({ messageId }, options);
     if (!found.success) return found;
@@ -297,4 +293,4 @@ export class LLMChatService {
   }
 }
 
-const noReply = (): NotFoundError => new NotFoundError('There is no such reply.');
+const noReply = () => new NotFoundError('There is no such reply.');

@@ -16,6 +16,7 @@ export interface RouteParts extends ReplyStreamParts {
   /** Whose request it is. */
   readonly toOwner: (request: FastifyRequest) => string;
   readonly newId: () => string;
+  readonly isProduction: boolean;
 }
 
 /** An app whose routes take their types from zod. */

@@ -6,7 +6,7 @@ const tags = ['service'];
 const open = { config: { isOpen: true } };
 
 /** What there is, and how it is. */
-export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void => {
+export const registerServiceRoutes = (app: Routes, { chat, isProduction }: RouteParts): void => {
   app.get(
     '/models',
     {
@@ -50,7 +50,7 @@ export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void =
         success: ready,
         status,
         store,
-        backend,
+        backend: isProduction ? withoutHost(backend) : backend,
         running,
         draining,
         ...(fallback !== undefined && { fallback }),
@@ -91,3 +91,9 @@ export const registerServiceRoutes = (app: Routes, { chat }: RouteParts): void =
     },
   );
 };
+
+/** Whoever asks without a key need not learn where the models are. */
+const withoutHost = <Backend extends { readonly host?: string }>({
+  host: _host,
+  ...backend
+}: Backend): Omit<Backend, 'host'> => backend;
