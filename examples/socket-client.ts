@@ -37,7 +37,7 @@ const connect = (): void => {
     const frame =
       seen.messageId === ''
         ? { event: 'llm_request', data: request }
-        : { event: 'llm_resume', data: { message_id: seen.messageId, seq: seen.seq } };
+        : { event: 'llm_resume', data: { message_id: seen.messageId, seq: seen.seq, at: seen.text.length } };
     socket.send(JSON.stringify(frame));
   });
   socket.addEventListener('message', ({ data }) => {
@@ -55,8 +55,13 @@ const connect = (): void => {
 };
 
 const onFrame = ({ event, data }: Frame): void => {
-  if (data.seq !== undefined && data.seq <= seen.seq) return; // on its way while the connection broke
+  const isOld = data.seq !== undefined && data.seq <= seen.seq;
+  if (isOld && event !== 'llm_rewind') return; // on its way while the connection broke
   if (event === 'llm_accepted') seen.messageId = data.message_id ?? '';
+  if (event === 'llm_rewind' && data.channel === 'content') {
+    seen.text = data.text ?? ''; // what is stored is not what we had: the whole text is given anew
+    process.stdout.write(`\n[told anew]\n${seen.text}`);
+  }
   if (event === 'llm_delta' && data.channel === 'content') {
     seen.text += data.text ?? '';
     seen.deltas += 1;

@@ -113,7 +113,9 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
   });
   let demoId: string | undefined;
   await registerDocuments(server, { version: VERSION, toDemoId: () => demoId });
-  registerHttpTransport(server, { chat, clock, deadlines, onError, toAsker, newId: () => ids.newId(), metrics });
+  const isProduction = config.nodeEnv === 'production';
+  const newId = (): string => ids.newId();
+  registerHttpTransport(server, { chat, clock, deadlines, onError, toAsker, newId, metrics, isProduction });
   registerDocumentRoutes(server, { version: VERSION });
   metrics.addGauges({
     queue: () => chat.load,
@@ -122,6 +124,6 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     hosts: () => chat.hosts,
   });
   await chat.initialize();
-  if (config.nodeEnv !== 'production') demoId = await chat.createDemo(config.apiKeys[0]?.owner);
+  if (!isProduction) demoId = await chat.createDemo(config.apiKeys[0]?.owner);
   return { server, chat };
 };

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
+import { toFullModelName } from './conversation/model-name.ts';
 import { findConflicts, findNameProblems } from './config-checks.ts';
 import { Environment, SETTING_NAMES } from './config-settings.ts';
 
@@ -123,10 +124,10 @@ const toConfig = (values: Environment) => ({
 /** `llama3` and `llama3:latest` are one model to Ollama: the first of them is kept. */
 const toModels = (model: string, others: readonly string[]): readonly string[] => [
   model,
-  ...others.filter((name, index) => ![model, ...others.slice(0, index)].map(withTag).includes(withTag(name))),
+  ...others.filter(
+    (name, index) => ![model, ...others.slice(0, index)].map(toFullModelName).includes(toFullModelName(name)),
+  ),
 ];
-
-const withTag = (name: string): string => (/:[^/]+$/.test(name) ? name : `${name}:latest`);
 
 const readEnvironmentFile = (path: string): Variables => {
   try {

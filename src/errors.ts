@@ -30,20 +30,24 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-// What says so succeeds when it is sent again: 429, 503, 504, the 502 `backend_error`, and `interrupted`.
-const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
+// HTTP's 429 and 503: waiting helps, and the answer says for how long.
+const WORTH_A_WAIT: ReadonlySet<ErrorCode> = new Set([
   'rate_limited',
   'queue_full',
   'draining',
   'storage_unavailable',
   'storage_full',
   'backend_unavailable',
-  'backend_timeout',
-  'backend_error',
-  'interrupted',
 ]);
+const DEFAULT_WAIT_MS = 5_000;
 
-export const isRetryable = (code: ErrorCode): boolean => RETRYABLE.has(code);
+/** After how long to ask again where nobody knows better; undefined where waiting is not what helps. */
+export const toDefaultWaitMs = (code: ErrorCode): number | undefined =>
+  WORTH_A_WAIT.has(code) ? DEFAULT_WAIT_MS : undefined;
+
+/** Whether what says so succeeds when it is sent again: 429, 503, 504, the 502 `backend_error`, and `interrupted`. */
+export const isRetryable = (code: ErrorCode): boolean =>
+  WORTH_A_WAIT.has(code) || code === 'backend_timeout' || code === 'backend_error' || code === 'interrupted';
 
 /** What an error tells beside its code and sentence. */
 export interface ErrorDetails {

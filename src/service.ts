@@ -5,7 +5,7 @@ import { Deadlines } from './deadlines.ts';
 import { LLMChatService } from './chat/llm-chat-service.ts';
 import { ModelDirectory } from './chat/model-directory.ts';
 import { ElizaProvider } from './providers/eliza.ts';
-import { createOllamaProvider } from './providers/ollama/ollama-provider.ts';
+import { OllamaProvider } from './providers/ollama/ollama-provider.ts';
 import { withFormat } from './providers/with-format.ts';
 import { withRetry } from './providers/with-retry.ts';
 import { FairQueue } from './limits/fair-queue.ts';
@@ -51,7 +51,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   const deadlines = given.deadlines ?? new Deadlines(clock);
   const { store: opened, limits } = await openStore(config, { clock, ids, instance, log });
   const store = observer ? withTiming(opened, clock, (...timing) => observer.timeStore(...timing)) : opened;
-  const ollama = createOllamaProvider({
+  const ollama = new OllamaProvider({
     baseUrl: config.ollamaBaseUrl,
     isAddressShown: config.nodeEnv !== 'production',
     contextWindow: config.contextWindow,
@@ -112,7 +112,9 @@ const openStore = async (
     for (const risk of await redis.store.findRisks()) parts.log.warn({ risk }, 'what is in Redis is at risk');
     return redis;
   }
-  const store = await openSqliteStore({ ...parts, dataDir, retention });
+  const onSweepError = (err: unknown): void =>
+    parts.log.warn({ err }, 'what has expired could not be removed; it is tried again in a minute');
+  const store = await openSqliteStore({ ...parts, dataDir, retention, onSweepError });
   return { store, limits: new MemoryCallerLimits(parts.clock) };
 };
 

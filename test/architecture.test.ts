@@ -44,8 +44,8 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   providers: ['conversation', 'deadlines.ts', 'clock.ts', 'errors.ts'],
   stores: ['conversation', 'clock.ts', 'errors.ts'],
   // what stands beside it
-  config: ['auth'],
-  auth: ['errors.ts'],
+  config: ['auth', 'conversation'],
+  auth: ['conversation', 'errors.ts'],
   conversation: ['errors.ts'],
   telemetry: ['errors.ts'],
   'deadlines.ts': ['clock.ts'],

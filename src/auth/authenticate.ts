@@ -1,3 +1,4 @@
+import { ANONYMOUS } from '../conversation/owner.ts';
 import { UnauthorizedError } from '../errors.ts';
 import { ApiKey, digestSecret } from './api-key.ts';
 
@@ -6,9 +7,6 @@ export interface Caller {
   /** Whose conversations they are. */
   readonly owner: string;
 }
-
-/** The one owner of a service without keys. */
-export const ANONYMOUS: Caller = { owner: 'anonymous' };
 
 /**
  * Who sent these credentials (`id.secret`, see `credentials.ts`).
@@ -21,7 +19,7 @@ const HOW_TO_SEND =
 
 /** Without keys everybody is `anonymous`, whatever they send: a client may keep its key when the keys are gone. */
 export const createAuthenticator = ({ keys }: { readonly keys: readonly ApiKey[] }): Authenticate => {
-  if (keys.length === 0) return () => ANONYMOUS;
+  if (keys.length === 0) return () => ({ owner: ANONYMOUS });
   const keysOf = createLookup(keys);
   return (credentials) => {
     if (credentials === undefined) throw new UnauthorizedError(`This service needs an API key. ${HOW_TO_SEND}`);

@@ -62,11 +62,13 @@ export class Admission {
     return this.#draining;
   }
 
-  /** @throws LLMError when the request is refused: then nothing of it is stored */
+  /**
+   * One at a time in a conversation, in the order in which they came: repeats then find what the first has begun,
+   * and of those that interrupt each other the last is answered.
+   * @throws LLMError when the request is refused: then nothing of it is stored
+   */
   async admit(request: ChatRequest): Promise<Accepted> {
-    if (request.requestId === undefined) return this.#admit(request);
-    // The same request many times at once: the first is admitted, the others find what it has begun.
-    const key = JSON.stringify([request.owner, request.conversationId, request.requestId]);
+    const key = JSON.stringify([request.owner, request.conversationId]);
     const admitting = (this.#admitting.get(key) ?? Promise.resolve()).then(() => this.#admit(request));
     const settled = admitting.then(
       () => undefined,

@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
 import { InvalidRequestError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
+import { ANONYMOUS } from '../conversation/owner.ts';
 import type { Format, SamplingOptions, Think } from '../providers/provider.ts';
-
-/** Who asks, where nobody had to say who they are. */
-export const ANONYMOUS = 'anonymous';
 
 const DEFAULT_MAX_TOKENS = 500;
 const DEFAULT_TEMPERATURE = 0.7;
@@ -74,7 +72,7 @@ export const toChatRequest = (
   content,
   ...(caller !== undefined && { caller }),
   ...(requestId !== undefined && { requestId }),
-  ...(metadata !== undefined && { metadata }),
+  ...(metadata !== undefined && Object.keys(metadata).length > 0 && { metadata }),
   ...(model !== undefined && { model }),
   ...(systemPrompt !== undefined && { systemPrompt }),
   ...(think !== undefined && { think }),

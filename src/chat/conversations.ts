@@ -2,7 +2,7 @@ import { ConversationExistsError, InvalidRequestError, NotFoundError } from '../
 import type { Message, Metadata, StoredMessage } from '../conversation/message.ts';
 import type { Replies } from '../replies/replies.ts';
 import type { ChatStore, ConversationPatch } from '../stores/chat-store.ts';
-import { ANONYMOUS } from './chat-request.ts';
+import { ANONYMOUS } from '../conversation/owner.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { toConversationView, type ConversationView } from './results.ts';
 

@@ -4,6 +4,7 @@ import type { Metadata } from '../conversation/message.ts';
 import type { FairQueue } from '../limits/fair-queue.ts';
 import type { HostLimiter } from '../limits/host-limiter.ts';
 import type { Quota } from '../limits/quota.ts';
+import { ANONYMOUS } from '../conversation/owner.ts';
 import { isEnd, type LogEntry } from '../conversation/reply-event.ts';
 import { TokenCalibration } from '../conversation/token-calibration.ts';
 import type { ModelInfo } from '../providers/provider.ts';
@@ -12,7 +13,7 @@ import type { Position } from '../replies/reply-reader.ts';
 import type { ReplyUpdate } from '../replies/reply-update.ts';
 import type { ChatStore, ConversationPatch, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
 import { Admission } from './admission.ts';
-import { ANONYMOUS, toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
+import { toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
 import {
   Conversations,
   type ConversationList,
@@ -67,7 +68,6 @@ export interface ChatServiceParts {
   readonly onClose?: () => Promise<void>;
 }
 
-const DEFAULT_LOG_PAGE = 200;
 const START: Position = { seq: 0 };
 
 /**
@@ -238,11 +238,7 @@ export class LLMChatService {
   /** A page of a reply's events after `after`. A log lives 15 minutes longer than its reply. */
   async listEvents(
     messageId: string,
-    {
-      after = 0,
-      limit = DEFAULT_LOG_PAGE,
-      ...options
-    }: OwnerOption & { readonly after?: number; readonly limit?: number } = {},
+    { after = 0, limit = 200, ...options }: OwnerOption & { readonly after?: number; readonly limit?: number } = {},
   ): Promise<Result<{ readonly reply: ReplyRecord; readonly entries: readonly LogEntry[] }>> {
     const found = await this.findReply({ messageId }, options);
     if (!found.success) return found;
@@ -336,4 +332,4 @@ export class LLMChatService {
   }
 }
 
-const noReply = (): NotFoundError => new NotFoundError('There is no such reply.');
+const noReply = () => new NotFoundError('There is no such reply.');

@@ -1,6 +1,6 @@
 import { BackendUnavailableError, ModelNotFoundError, toLLMError } from '../errors.ts';
 import type { ModelInfo, Provider, ProviderHealth } from '../providers/provider.ts';
-import { isSameModel } from '../providers/model-name.ts';
+import { isSameModel } from '../conversation/model-name.ts';
 import type { Conversation } from '../stores/chat-store.ts';
 
 export interface ModelDirectoryParts {

@@ -1,5 +1,5 @@
 import { toTimestamp } from '../clock.ts';
-import { isRetryable, RateLimitedError, type ErrorCode, type LLMError } from '../errors.ts';
+import { isRetryable, RateLimitedError, toDefaultWaitMs, type ErrorCode, type LLMError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
 import type { FinishReason, ReplyEnd, ReplyFailure, Timings, Usage } from '../conversation/reply-event.ts';
 import type { ReplyTexts } from '../replies/reply-reader.ts';
@@ -118,13 +118,17 @@ export interface ReplyView {
 
 type FailureContext = Pick<Failure, 'conversationId' | 'messageId' | 'requestId'>;
 
+/** What is worth a wait says for how long, also where nobody knows. */
+const toWait = (code: ErrorCode, known = toDefaultWaitMs(code)): Pick<Failure, 'retryAfterMs'> =>
+  known === undefined ? {} : { retryAfterMs: known };
+
 /** An error as an answer. */
 export const toFailure = (error: LLMError, now: number, context: FailureContext = {}): Failure => ({
   success: false,
   error: error.message,
   code: error.code,
   retryable: error.retryable,
-  ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
+  ...toWait(error.code, error.retryAfterMs),
   ...(error instanceof RateLimitedError && { limit: error.limit, remaining: error.remaining }),
   ...(error.activeMessageId !== undefined && { activeMessageId: error.activeMessageId }),
   ...context,
@@ -143,7 +147,7 @@ export const toUnstoredFailure = (reply: ReplyRecord, failure: ReplyFailure, now
   error: failure.message,
   code: failure.code,
   retryable: isRetryable(failure.code),
-  ...(failure.retryAfterMs !== undefined && { retryAfterMs: failure.retryAfterMs }),
+  ...toWait(failure.code, failure.retryAfterMs),
   ...toContext(reply),
   timestamp: toTimestamp(now),
 });

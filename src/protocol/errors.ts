@@ -42,7 +42,9 @@ export const LLMErrorData = z
     limit: z.int().min(0).optional().describe('Of a rate limit: how many there are.'),
     remaining: z.int().min(0).optional().describe('Of a rate limit: how many are left.'),
     conversation_id: ConversationId.optional(),
-    message_id: MessageId.optional().describe('Of a reply that had begun; absent where the request was refused.'),
+    message_id: MessageId.optional().describe(
+      'The reply, or what was asked for under its id; absent where a request was refused.',
+    ),
     active_message_id: MessageId.optional().describe('The reply that keeps the conversation busy.'),
     request_id: RequestId.optional(),
     timestamp: Timestamp,

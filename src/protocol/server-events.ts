@@ -56,7 +56,7 @@ export const LLMContext = z
     message_id: MessageId,
     seq: Seq,
     dropped_turns: z.int().min(0).describe('Turns (a question and its answer) that the model does not see.'),
-    kept_turns: z.int().min(0).describe('Turns that it sees, the new one included.'),
+    kept_turns: z.int().min(0).describe('Earlier turns that it sees.'),
     estimated_tokens: z.int().min(0).describe('Of the prompt.'),
     context_window: z.int().min(0).describe('Tokens of prompt and answer together.'),
   })

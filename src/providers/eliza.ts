@@ -2,7 +2,7 @@ import type { Clock, Ids } from '../clock.ts';
 import { ModelNotFoundError } from '../errors.ts';
 import { RULES, reflect } from './eliza-rules.ts';
 import type { ModelInfo, Part, Provider, ProviderHealth, ProviderRequest } from './provider.ts';
-import { isSameModel } from './model-name.ts';
+import { isSameModel } from '../conversation/model-name.ts';
 import { untilAborted } from './until-aborted.ts';
 
 export interface ElizaOptions {

@@ -114,10 +114,11 @@ export class Replies implements AsyncDisposable {
     const counted = running
       ? { usage: running.writer.tally.usage(), timings: running.writer.tally.timings(now) }
       : { usage: UNKNOWN_USAGE, timings: { queuedMs: 0, loadMs: 0, totalMs: now - record.createdAt } };
-    const answer = await this.#parts.store.cancel({
-      messageId: record.messageId,
-      outcome: { state: 'cancelled', finishReason: 'cancelled', ...counted },
-      endedAt: now,
+    const outcome: ReplyOutcome = { state: 'cancelled', finishReason: 'cancelled', ...counted };
+    const closing = { messageId: record.messageId, outcome, endedAt: now };
+    const answer = await this.#parts.store.cancel(closing).catch((error: unknown) => {
+      running?.writer.cancel(); // what nobody wants is not to be made, whatever the store says
+      throw error;
     });
     if (answer.type === 'ok') void running?.writer.close(answer.entry);
     if (answer.type === 'gone') void running?.writer.close();

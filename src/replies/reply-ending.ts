@@ -26,7 +26,7 @@ const RETRY_MS = 1_000;
 /** A store that is away for longer ends the watches without a stored end. */
 const STORE_PATIENCE_MS = 5_000;
 
-export const toFailure = (error: LLMError): ReplyFailure => ({
+export const toReplyFailure = (error: LLMError): ReplyFailure => ({
   code: error.code,
   message: error.message,
   ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
@@ -88,7 +88,7 @@ class Refusals {
   #tell(error: LLMError): void {
     if (error.code === 'internal_error' && !this.#isReported) this.#parts.onUnexpected(error);
     this.#isReported = true;
-    this.#live.failToEnd(toFailure(error));
+    this.#live.failToEnd(toReplyFailure(error));
   }
 }
 

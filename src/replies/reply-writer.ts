@@ -14,7 +14,7 @@ import type { ChatStore, Token } from '../stores/chat-store.ts';
 import type { LiveReply } from './live-reply.ts';
 import type { LogAppender } from './log-appender.ts';
 import { LogTail } from './log-tail.ts';
-import { storeEnd, toFailure } from './reply-ending.ts';
+import { storeEnd, toReplyFailure } from './reply-ending.ts';
 import type { LiveStatus } from './reply-status.ts';
 import { ReplyTally } from './reply-tally.ts';
 
@@ -122,6 +122,12 @@ export class ReplyWriter {
     return this.#closing;
   }
 
+  /** Its caller wants no more, but the store could not be told: the backend is let go, the end stored when it can be. */
+  cancel(): void {
+    if (!this.#isDecided) this.#settleOn({ state: 'cancelled', finishReason: 'cancelled', ...this.#counted() });
+    this.#abort.abort(new InterruptedError('The reply was cancelled.'));
+  }
+
   /** The instance stops: ends the reply with its text kept. */
   interrupt(): void {
     this.#stop(new InterruptedError('The service was stopped while it answered. Ask again.'));
@@ -195,7 +201,7 @@ export class ReplyWriter {
     if (this.#isDecided) return;
     const known = toLLMError(error);
     if (known.code === 'internal_error') this.#parts.onUnexpected(known);
-    this.#settleOn({ state: 'failed', failure: toFailure(known), ...this.#counted() });
+    this.#settleOn({ state: 'failed', failure: toReplyFailure(known), ...this.#counted() });
   }
 
   /** Fails, and lets the backend go. */

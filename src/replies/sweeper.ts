@@ -1,17 +1,19 @@
 import type { Clock } from '../clock.ts';
 import type { ReplyOutcome } from '../conversation/reply-event.ts';
+import { estimateTextTokens } from '../conversation/tokens.ts';
+import { toTranscript, type Transcript } from '../conversation/transcript.ts';
 import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
 
 const BATCH = 50;
 
-/** How a reply ends whose writer is gone: nobody knows what it counted and timed. */
-const toInterrupted = ({ createdAt }: ReplyRecord, now: number): ReplyOutcome => ({
+/** How a reply ends whose writer is gone: nobody knows what it counted and timed, but what it said is there. */
+const toInterrupted = ({ createdAt }: ReplyRecord, said: Transcript, now: number): ReplyOutcome => ({
   state: 'failed',
   failure: {
     code: 'interrupted',
     message: 'The service was stopped while it answered. What was said is kept; ask again.',
   },
-  usage: { promptTokens: 0, completionTokens: 0, source: 'estimated' },
+  usage: { promptTokens: 0, completionTokens: estimateTextTokens(said.thinking + said.content), source: 'estimated' },
   timings: { queuedMs: 0, loadMs: 0, totalMs: now - createdAt },
 });
 
@@ -37,7 +39,9 @@ const sealAll = async ({ store, clock, isOurs }: SweepParts, abandoned: readonly
   for (const reply of abandoned) {
     if (isOurs(reply.messageId)) continue;
     const now = clock.now();
-    const answer = await store.seal({ messageId: reply.messageId, outcome: toInterrupted(reply, now), endedAt: now });
+    const said = toTranscript(await store.readLog(reply.messageId, 0, reply.seq));
+    const outcome = toInterrupted(reply, said, now);
+    const answer = await store.seal({ messageId: reply.messageId, outcome, endedAt: now });
     if (answer.type === 'ok') sealed += 1;
   }
   return sealed;

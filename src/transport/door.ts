@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { ANONYMOUS, type Authenticate } from '../auth/authenticate.ts';
+import type { Authenticate } from '../auth/authenticate.ts';
+import { ANONYMOUS } from '../conversation/owner.ts';
 import { credentialsOfRequest, credentialsOfSocket } from '../auth/credentials.ts';
 import type { Door } from '../auth/door.ts';
 import { NotFoundError } from '../errors.ts';
@@ -45,7 +46,7 @@ export const registerDoor = (
     if (isOpen || request.is404) return;
     const credentials = isSocket ? credentialsOfSocket(request.headers) : credentialsOfRequest(request.headers);
     const { owner } = authenticate(credentials);
-    askers.set(request, { owner, caller: owner === ANONYMOUS.owner ? `address ${request.ip}` : owner });
+    askers.set(request, { owner, caller: owner === ANONYMOUS ? `address ${request.ip}` : owner });
   });
   // Node gives the connection of a handshake away: where it was refused, nobody else would close it.
   app.addHook('onResponse', async (request) => {

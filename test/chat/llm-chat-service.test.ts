@@ -241,6 +241,39 @@ describe('a conversation in which a reply runs', () => {
   });
 });
 
+describe('requests that interrupt each other', () => {
+  it('are taken in their order: the last one is answered, however many there are', async () => {
+    await using rig = await openChatRig({ ollama: { paceMs: 5 } });
+    const answers = await Promise.all(
+      Array.from({ length: 12 }, (_, index) =>
+        rig.chat.generateResponse('c1', `question ${index}`, { ifBusy: 'interrupt' }),
+      ),
+    );
+    expect(answers.slice(0, -1)).toEqual(
+      answers.slice(0, -1).map(() => expect.objectContaining({ finishReason: 'cancelled' })),
+    );
+    expect(answers.at(-1)).toMatchObject({ success: true, finishReason: 'stop' });
+  });
+});
+
+describe('what a model counts', () => {
+  it('corrects the estimate of the next prompt, so that history is cut before the backend refuses it', async () => {
+    await using rig = await openChatRig({
+      ollama: { models: [{ name: 'tiny-chat', capabilities: ['completion'], contextLength: 2048, bytesPerToken: 1 }] },
+    });
+    const contexts: unknown[] = [];
+    for (let turn = 0; turn < 12; turn++) {
+      for await (const update of rig.chat.streamResponse('c1', `${'word '.repeat(60)}${turn}`, { maxTokens: 100 })) {
+        if (update.type === 'refused') throw new Error(update.failure.error);
+        if (update.type === 'entries') contexts.push(...update.entries.filter(({ event }) => event.type === 'context'));
+      }
+    }
+    expect(contexts.length).toBeGreaterThan(0);
+    const refusals = rig.ollama.ledger.chats.filter(({ status }) => status !== 200);
+    expect(refusals.length).toBeLessThanOrEqual(1);
+  });
+});
+
 describe('a request that would interrupt', () => {
   it('interrupts nothing when it is refused', async () => {
     await using rig = await openChatRig();

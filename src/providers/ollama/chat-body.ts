@@ -1,6 +1,6 @@
 import type { ProviderRequest, SamplingOptions, Think } from '../provider.ts';
 import type { OllamaModel } from './model-catalog.ts';
-import { toBaseModelName } from '../model-name.ts';
+import { toBaseModelName } from '../../conversation/model-name.ts';
 
 /** A number of seconds, or a duration as Go writes it (`30m`); below zero is for ever. */
 export type KeepAlive = string | number;

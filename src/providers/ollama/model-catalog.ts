@@ -2,7 +2,7 @@ import type { Clock } from '../../clock.ts';
 import type { Capability } from '../provider.ts';
 import { BackendUnavailableError } from '../../errors.ts';
 import { isObject } from './line-reader.ts';
-import { isSameModel, toFullModelName } from '../model-name.ts';
+import { isSameModel, toFullModelName } from '../../conversation/model-name.ts';
 import { toModelNotFound } from './ollama-errors.ts';
 import type { OllamaHost } from './ollama-host.ts';
 

@@ -5,7 +5,7 @@ import { toLoadOptions } from './chat-body.ts';
 import type { KeepAlive } from './chat-body.ts';
 import { isObject } from './line-reader.ts';
 import type { OllamaModel } from './model-catalog.ts';
-import { isSameModel, toFullModelName } from '../model-name.ts';
+import { isSameModel, toFullModelName } from '../../conversation/model-name.ts';
 import type { OllamaHost } from './ollama-host.ts';
 
 export interface ModelLoaderOptions {

@@ -10,7 +10,7 @@ import { ModelCatalog } from './model-catalog.ts';
 import type { OllamaModel } from './model-catalog.ts';
 import { ModelLoader } from './model-loader.ts';
 import type { Readiness } from './model-loader.ts';
-import { isSameModel } from '../model-name.ts';
+import { isSameModel } from '../../conversation/model-name.ts';
 import { OllamaHost } from './ollama-host.ts';
 
 export interface OllamaOptions {
@@ -40,8 +40,6 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const LOADED_MS = 500;
 /** What is shown beside a model is not worth a longer wait. */
 const GLANCE_MS = 500;
-
-export const createOllamaProvider = (options: OllamaOptions): OllamaProvider => new OllamaProvider(options);
 
 /**
  * Models on one Ollama server. A model is loaded before it is asked, by a request that nobody's leaving aborts;

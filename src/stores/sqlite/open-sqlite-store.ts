@@ -1,5 +1,5 @@
 import { access, constants, mkdir } from 'node:fs/promises';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { StorageUnavailableError } from '../../errors.ts';
@@ -30,6 +30,9 @@ export const openSqliteStore = async ({ dataDir, ...options }: OpenSqliteStoreOp
   return store;
 };
 
+/** What people say is nobody else's, whatever the folder's rights are. */
+const OWNER_ONLY = 0o600;
+
 const makeFolder = async (folder: string): Promise<void> => {
   try {
     // What people say is nobody else's: only the service's own user may enter.
@@ -51,5 +54,6 @@ const openDatabase = (path: string): DatabaseSync =>
       using reader = new DatabaseSync(path, { readOnly: true });
       refuseNewerSchema(reader);
     }
+    closeSync(openSync(path, 'a', OWNER_ONLY)); // SQLite's other files take the rights of this one
     return new DatabaseSync(path);
   });

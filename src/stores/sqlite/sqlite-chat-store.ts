@@ -80,7 +80,10 @@ export class SqliteChatStore implements ChatStore {
     this.#tables = createTables(database, retention);
     this.#parts = { tables: this.#tables, clock, ids, instance, retention };
     this.#lock = lock;
-    this.#sweep = clock.every(MINUTE_MS, () => void this.removeExpired().catch(onSweepError));
+    this.#sweep = clock.every(
+      MINUTE_MS,
+      () => void this.removeExpired().catch((error: unknown) => onSweepError?.(error)),
+    );
   }
 
   async ping(): Promise<void> {

@@ -11,7 +11,7 @@ const UNAVAILABLE: ReadonlySet<number> = new Set([3, 5, 6, 7, 8, 9, 10, 14, 15, 
 export const toStorageError = (error: unknown): unknown => {
   const code = toPrimaryCode(error);
   if (code === FULL || isError(error, 'ENOSPC')) {
-    const message = 'The disk of the chat store is full, and nothing of this was kept. Make room on it and try again.';
+    const message = 'The disk of the chat store is full: nothing more is kept. Make room on it and try again.';
     return new StorageFullError(message, { cause: error });
   }
   if (code !== undefined && LOST.has(code)) {

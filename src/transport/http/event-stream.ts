@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { FastifyReply } from 'fastify';
+import { NotFoundError } from '../../errors.ts';
 import type { Deadlines } from '../../deadlines.ts';
 import type { EncodedFrame } from '../reply-frames.ts';
 
@@ -108,6 +109,9 @@ const toHeaders = (reply: FastifyReply): Record<string, string | number | string
 
 const toEvent = (messageId: string, { event, data, seq }: EncodedFrame): string =>
   `${seq === undefined ? '' : `id: ${messageId}:${seq}\n`}event: ${event}\ndata: ${data}\n\n`;
+
+export const nothingToResume = (): NotFoundError =>
+  new NotFoundError('Last-Event-ID is not an id of these events: nothing to resume.');
 
 /** An event's id as a client gives it back in `Last-Event-ID`; undefined when it is none of ours. */
 export const parseEventId = (id: string): { readonly messageId: string; readonly seq: number } | undefined => {

@@ -6,7 +6,7 @@ import { BackgroundAnswer, EventStreamText, GenerateResponseBody } from '../../p
 import { LLMResponse } from '../../protocol/server-events.ts';
 import { toAcceptedData, toResponseData } from '../reply-frames.ts';
 import { fromRest, refuseUnsupported } from '../request-parser.ts';
-import { parseEventId } from './event-stream.ts';
+import { nothingToResume, parseEventId } from './event-stream.ts';
 import { sendFailure } from './http-errors.ts';
 import { streamReply } from './reply-stream.ts';
 import { answer, failures, headerOf, wantsEventStream, type RouteParts, type Routes } from './routes.ts';
@@ -86,7 +86,7 @@ const resume = async (
   { parts, lastEventId }: { readonly parts: RouteParts; readonly lastEventId: string },
 ): Answered => {
   const position = parseEventId(lastEventId);
-  if (!position) throw new NotFoundError('Last-Event-ID is not an id of this service’s events: nothing to resume.');
+  if (!position) throw nothingToResume();
   const found = await parts.chat.findReply({ messageId: position.messageId }, { owner: parts.toAsker(request).owner });
   if (!found.success) return sendFailure(reply, found);
   if (found.reply.conversationId !== conversation_id) {

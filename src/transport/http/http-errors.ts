@@ -2,38 +2,18 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
 import type { Clock } from '../../clock.ts';
-import {
-  InvalidRequestError,
-  LLMError,
-  NotFoundError,
-  PayloadTooLargeError,
-  toLLMError,
-  type ErrorCode,
-} from '../../errors.ts';
+import { InvalidRequestError, LLMError, NotFoundError, PayloadTooLargeError, toLLMError } from '../../errors.ts';
 import { toFailure, type Failure } from '../../chat/results.ts';
 import { HTTP_STATUS } from '../../protocol/errors.ts';
 import { ConversationId, RequestId } from '../../protocol/fields.ts';
 import { toErrorData } from '../reply-frames.ts';
 import { toInvalidRequest } from '../request-parser.ts';
 
-/** What is worth a wait says how long, also where nobody knows. */
-const DEFAULT_RETRY_AFTER_S = 5;
 const RATE_WINDOW_S = 60;
-const TELLS_RETRY_AFTER: ReadonlySet<ErrorCode> = new Set([
-  'rate_limited',
-  'queue_full',
-  'draining',
-  'storage_unavailable',
-  'storage_full',
-  'backend_unavailable',
-]);
 
 /** Answers with a failure: its status by the code, and its body. */
 export const sendFailure = (reply: FastifyReply, failure: Failure): FastifyReply => {
-  if (TELLS_RETRY_AFTER.has(failure.code)) {
-    const seconds = failure.retryAfterMs === undefined ? DEFAULT_RETRY_AFTER_S : Math.ceil(failure.retryAfterMs / 1000);
-    void reply.header('retry-after', seconds);
-  }
+  if (failure.retryAfterMs !== undefined) void reply.header('retry-after', Math.ceil(failure.retryAfterMs / 1000));
   if (failure.limit !== undefined) void reply.headers(toRateLimitHeaders(failure));
   if (failure.code === 'unauthorized') void reply.header('www-authenticate', 'Bearer');
   return reply

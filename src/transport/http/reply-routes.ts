@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { MessageId } from '../../protocol/fields.ts';
 import { Cancelled, EventPage, EventsQuery, EventStreamText, Reply, ReplyEvent } from '../../protocol/rest.ts';
 import { toEventFrame } from '../reply-frames.ts';
-import { parseEventId } from './event-stream.ts';
+import { nothingToResume, parseEventId } from './event-stream.ts';
 import { sendFailure } from './http-errors.ts';
 import { streamReply } from './reply-stream.ts';
 import { answer, failures, headerOf, type RouteParts, type Routes } from './routes.ts';
@@ -59,8 +59,7 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
     async (request, reply) => {
       const { message_id } = request.params;
       const { owner } = toAsker(request);
-      const resumed = parseEventId(headerOf(request, 'last-event-id') ?? '');
-      const after = resumed?.messageId === message_id ? resumed.seq : request.query.after;
+      const after = toPosition(headerOf(request, 'last-event-id'), message_id) ?? request.query.after;
       if (!wantsJson(headerOf(request, 'accept'))) {
         const found = await chat.findReply({ messageId: message_id }, { owner });
         if (!found.success) return sendFailure(reply, found);
@@ -97,3 +96,11 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
 /** Event streams are what this route is for: a page is given to who asks for JSON and not for events. */
 const wantsJson = (accept: string | undefined): boolean =>
   accept !== undefined && accept.includes('application/json') && !accept.includes('text/event-stream');
+
+/** Where a client goes on, by the id of its last event; undefined when it has none. */
+const toPosition = (lastEventId: string | undefined, messageId: string): number | undefined => {
+  if (lastEventId === undefined) return undefined;
+  const resumed = parseEventId(lastEventId);
+  if (resumed?.messageId !== messageId) throw nothingToResume();
+  return resumed.seq;
+};

@@ -17,6 +17,7 @@ export interface RouteParts extends ReplyStreamParts {
   /** Who is asking. */
   readonly toAsker: (request: FastifyRequest) => Asker;
   readonly newId: () => string;
+  readonly isProduction: boolean;
   readonly metrics: MetricsPage;
 }
 

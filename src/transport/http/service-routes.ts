@@ -7,7 +7,7 @@ const tags = ['service'];
 const open = { config: { isOpen: true } };
 
 /** What there is, and how it is. */
-export const registerServiceRoutes = (app: Routes, { chat, metrics }: RouteParts): void => {
+export const registerServiceRoutes = (app: Routes, { chat, metrics, isProduction }: RouteParts): void => {
   app.get(
     '/models',
     {
@@ -51,7 +51,7 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics }: RouteParts
         success: ready,
         status,
         store,
-        backend,
+        backend: isProduction ? withoutHost(backend) : backend,
         queue,
         running,
         draining,
@@ -114,3 +114,9 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics }: RouteParts
     },
   );
 };
+
+/** Whoever asks without a key need not learn where the models are. */
+const withoutHost = <Backend extends { readonly host?: string }>({
+  host: _host,
+  ...backend
+}: Backend): Omit<Backend, 'host'> => backend;

@@ -8,9 +8,11 @@ const HIGH_WATER_BYTES = 256 * 1024;
 /** A socket that asks for more answers than it reads, so that this much piles up, is closed at once. */
 const HARD_LIMIT_BYTES = 1024 * 1024;
 /** A socket that takes nothing for so long is closed. */
-const STUCK_MS = 30_000;
+export const STUCK_MS = 30_000;
 /** How long a closed socket may take to say goodbye. */
 const CLOSE_MS = 1_000;
+/** One that is not read has its goodbye behind all that waits: whoever reads again in time learns why. */
+const SLOW_CLOSE_MS = 60_000;
 
 export const CLOSE_SLOW = 4008;
 
@@ -48,27 +50,28 @@ export class SocketSender {
    * step, so that all who wait do not take the same room. Nothing is sent any more when `signal` aborts.
    */
   async deliver(frame: Sendable, signal: AbortSignal): Promise<void> {
-    if (this.#isFull) {
+    if (this.isFull) {
       using _stuck = this.#deadlines.start(STUCK_MS, () => this.#closeSlow());
-      while (this.#isFull && !this.closed) await this.#drained();
+      while (this.isFull && !this.closed) await this.#drained();
     }
     if (!signal.aborted) this.send(frame);
   }
 
-  /** Says goodbye, and does not wait long for the answer: a socket that is not read cannot give one. */
-  close(code: number, reason: string): void {
-    if (this.closed) return;
-    this.#socket.close(code, reason);
-    const deadline = this.#deadlines.start(CLOSE_MS, () => this.#socket.terminate());
-    this.#socket.once('close', () => deadline[Symbol.dispose]());
-  }
-
-  get #isFull(): boolean {
+  /** Whether more waits for the client than is to be added to: then a late pong says nothing. */
+  get isFull(): boolean {
     return this.#socket.bufferedAmount > HIGH_WATER_BYTES;
   }
 
+  /** Says goodbye, and waits for the answer no longer than `patienceMs`. */
+  close(code: number, reason: string, patienceMs = CLOSE_MS): void {
+    if (this.closed) return;
+    this.#socket.close(code, reason);
+    const deadline = this.#deadlines.start(patienceMs, () => this.#socket.terminate());
+    this.#socket.once('close', () => deadline[Symbol.dispose]());
+  }
+
   #closeSlow(): void {
-    this.close(CLOSE_SLOW, 'read faster, then resume');
+    this.close(CLOSE_SLOW, 'read faster, then resume', SLOW_CLOSE_MS);
   }
 
   #cork(): void {

@@ -127,7 +127,8 @@ export class SocketSession {
     // A cancel right behind its request waits until there is something to cancel.
     if ('conversationId' in reference) await this.#admissions.get(reference.conversationId);
     const answer = await chat.cancel(reference, { owner });
-    if (!answer.success) return this.#refuse(answer);
+    // The request that was to be cancelled has an end of its own: an error of the cancel must not look like it.
+    if (!answer.success) return this.#refuse(withoutRequest(answer));
     if (this.#watches.has(answer.messageId) || this.#told.has(answer.messageId)) return;
     const found = await chat.findReply({ messageId: answer.messageId }, { owner });
     if (found.success) this.#watch(found.reply, 'none', { seq: 0 }); // who does not watch is told of the end alone
@@ -177,3 +178,5 @@ export class SocketSession {
     this.#send({ event: 'llm_error', data: toErrorData(failure) });
   }
 }
+
+const withoutRequest = ({ requestId: _requestId, ...failure }: Failure): Failure => failure;

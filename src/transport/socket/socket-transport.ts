@@ -6,7 +6,7 @@ import { NotFoundError, type LLMError } from '../../errors.ts';
 import { selectSubprotocol } from '../../auth/credentials.ts';
 import type { LLMChatService } from '../../chat/llm-chat-service.ts';
 import type { Asker } from '../door.ts';
-import { SocketSender } from './socket-sender.ts';
+import { SocketSender, STUCK_MS } from './socket-sender.ts';
 import { SocketSession } from './socket-session.ts';
 
 export interface SocketTransportOptions {
@@ -73,7 +73,7 @@ const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransp
   const { chat, clock, deadlines, maxPayloadBytes, toAsker, onError } = options;
   const sender = new SocketSender(socket, request.raw.socket, deadlines);
   const session = new SocketSession({ chat, clock, sender, asker: toAsker(request), maxPayloadBytes, onError });
-  const heartbeat = startHeartbeat(socket, deadlines);
+  const heartbeat = startHeartbeat(socket, sender, deadlines);
   socket.on('message', (data, isBinary) => {
     const handled = session.onFrame(toBuffer(data), isBinary);
     if (session.handling < MAX_HANDLING) return;
@@ -92,11 +92,16 @@ const toBuffer = (data: Buffer | ArrayBuffer | Buffer[]): Buffer => {
 };
 
 /** Pings, and ends a socket whose other side is gone without a word. */
-const startHeartbeat = (socket: WebSocket, deadlines: Deadlines): Disposable => {
+const startHeartbeat = (socket: WebSocket, sender: SocketSender, deadlines: Deadlines): Disposable => {
   let deadline = deadlines.start(PING_MS, ping);
   function ping(): void {
     socket.ping();
-    deadline = deadlines.start(PONG_MS, () => socket.terminate());
+    deadline = deadlines.start(PONG_MS, onSilence);
+  }
+  // Behind much that waits, the ping itself has not arrived: the sender's own patience comes first.
+  function onSilence(): void {
+    if (sender.isFull) deadline = deadlines.start(STUCK_MS, () => sender.closed || socket.terminate());
+    else if (!sender.closed) socket.terminate();
   }
   socket.on('pong', () => {
     deadline[Symbol.dispose]();

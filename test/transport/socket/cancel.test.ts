@@ -85,12 +85,14 @@ describe('llm_cancel', () => {
   });
 
   it.each([[{ message_id: 'msg_none' }], [{ conversation_id: 'c1', request_id: 'none' }]])(
-    'of what is not there is not found: %j',
+    'of what is not there is not found, and is not taken for the end of a request: %j',
     async (reference) => {
       await using service = await RunningService.start();
       const client = await service.connect();
       client.send('llm_cancel', reference);
-      expect((await client.waitForEnd()).data).toMatchObject({ code: 'not_found', retryable: false, ...reference });
+      const { data } = await client.waitForEnd();
+      expect(data).toMatchObject({ code: 'not_found', retryable: false });
+      expect(data).not.toHaveProperty('request_id');
     },
   );
 });

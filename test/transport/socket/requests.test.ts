@@ -200,14 +200,14 @@ describe('a repeated request', () => {
     for (const fields of [
       { message: 'goodbye' },
       { options: { temperature: 0.8 } },
-      { metadata: {} },
+      { metadata: { a: 1 } },
       { think: true },
     ]) {
       const { data } = await client.request('hello', { request_id: 'r1', ...fields });
       expect(data).toMatchObject({ code: 'request_conflict', retryable: false, request_id: 'r1' });
       expect(data).not.toHaveProperty('message_id');
     }
-    const { event } = await client.request('hello', { request_id: 'r1', stream: 'none' });
+    const { event } = await client.request('hello', { request_id: 'r1', stream: 'none', metadata: {} });
     expect(event).toBe('llm_response'); // a default that is given, and how it is told, are no difference
   });
 

@@ -1,0 +1,2 @@
+/** Whose conversations they are where nobody has to say who they are. */
+export const ANONYMOUS = 'anonymous';
