@@ -21,6 +21,8 @@ export interface Failure {
   readonly limit?: number;
   /** Of what is limited: how many are left. */
   readonly remaining?: number;
+  /** Of what is limited over a time: how long that is; absent of what is limited at once. */
+  readonly windowMs?: number;
   readonly conversationId?: string;
   readonly messageId?: string;
   readonly requestId?: string;
@@ -117,6 +119,12 @@ export interface ReplyView {
 
 type FailureContext = Pick<Failure, 'conversationId' | 'messageId' | 'requestId'>;
 
+const toLimit = ({ limit, remaining, windowMs }: RateLimitedError): Partial<Failure> => ({
+  limit,
+  remaining,
+  ...(windowMs !== undefined && { windowMs }),
+});
+
 /** An error as an answer. */
 export const toFailure = (error: LLMError, now: number, context: FailureContext = {}): Failure => ({
   success: false,
@@ -124,7 +132,7 @@ export const toFailure = (error: LLMError, now: number, context: FailureContext 
   code: error.code,
   retryable: error.retryable,
   ...(error.retryAfterMs !== undefined && { retryAfterMs: error.retryAfterMs }),
-  ...(error instanceof RateLimitedError && { limit: error.limit, remaining: error.remaining }),
+  ...(error instanceof RateLimitedError && toLimit(error)),
   ...(error.activeMessageId !== undefined && { activeMessageId: error.activeMessageId }),
   ...context,
   timestamp: toTimestamp(now),

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { QueueFullError } from '../../src/errors.ts';
 import { FairQueue, type FairQueueOptions, type Place, type QueuePosition } from '../../src/limits/fair-queue.ts';
@@ -68,6 +68,7 @@ describe('FairQueue', () => {
   it('expects a wait by what was measured, and nothing before', async () => {
     const { clock, queue } = open();
     const first = queue.enter('ann');
+    await follow(first).turn;
     const waiting = follow(queue.enter('bob'));
     await clock.advance(4_000);
     expect(waiting.positions).toEqual([{ position: 1 }]);
@@ -80,6 +81,7 @@ describe('FairQueue', () => {
   it('refuses at once when nobody else may wait, with the time after which it is worth asking', async () => {
     const { clock, queue } = open({ limit: 1 });
     const first = queue.enter('ann');
+    await follow(first).turn;
     await clock.advance(2_000);
     first[Symbol.dispose]();
     queue.enter('ann');

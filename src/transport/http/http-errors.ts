@@ -18,7 +18,6 @@ import { toInvalidRequest } from '../request-parser.ts';
 
 /** What is worth a wait says how long, also where nobody knows. */
 const DEFAULT_RETRY_AFTER_S = 5;
-const RATE_WINDOW_S = 60;
 const TELLS_RETRY_AFTER: ReadonlySet<ErrorCode> = new Set([
   'rate_limited',
   'queue_full',
@@ -43,16 +42,26 @@ export const sendFailure = (reply: FastifyReply, failure: Failure): FastifyReply
     .send(toErrorData(failure));
 };
 
-/** As draft-ietf-httpapi-ratelimit-headers has them: what is left, and the seconds until there is more. */
-const toRateLimitHeaders = ({ limit = 0, remaining = 0, retryAfterMs = 0 }: Failure): Record<string, string> => ({
-  'ratelimit-policy': `"caller";q=${limit};w=${RATE_WINDOW_S}`,
-  ratelimit: `"caller";r=${remaining};t=${Math.ceil(retryAfterMs / 1000)}`,
-});
+/**
+ * As draft-ietf-httpapi-ratelimit-headers-10 has them: the quota (`q`) of a window in seconds (`w`) or of what may run
+ * at once, what remains of it (`r`), and the seconds until there is more (`t`).
+ */
+const toRateLimitHeaders = ({ limit, remaining, windowMs, retryAfterMs = 0 }: Failure): Record<string, string> => {
+  const seconds = Math.ceil(retryAfterMs / 1000);
+  return windowMs === undefined
+    ? { 'ratelimit-policy': `"replies";q=${limit};qu="concurrent-requests"`, ratelimit: `"replies";r=${remaining}` }
+    : {
+        'ratelimit-policy': `"requests";q=${limit};w=${windowMs / 1000}`,
+        ratelimit: `"requests";r=${remaining};t=${seconds}`,
+      };
+};
 
 export interface HttpErrorOptions {
   readonly clock: Clock;
   readonly maxPayloadBytes: number;
   readonly onError: (error: LLMError) => void;
+  /** Told the code of what was refused before it was a request. */
+  readonly onRefusal: (code: ErrorCode) => void;
 }
 
 type FailureContext = Pick<Failure, 'conversationId' | 'requestId'>;
@@ -60,15 +69,17 @@ type FailureContext = Pick<Failure, 'conversationId' | 'requestId'>;
 /** Every error, whoever threw it, becomes one of ours and has the one shape. */
 export const registerHttpErrors = (
   app: FastifyInstance,
-  { clock, maxPayloadBytes, onError }: HttpErrorOptions,
+  { clock, maxPayloadBytes, onError, onRefusal }: HttpErrorOptions,
 ): void => {
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const known = toKnown(error, maxPayloadBytes);
     if (known.code === 'internal_error') onError(known);
+    onRefusal(known.code);
     return sendFailure(reply, toFailure(known, clock.now(), toContext(request)));
   });
   app.setNotFoundHandler((request, reply) => {
     const error = new NotFoundError(`There is nothing at ${request.method} ${request.url.split('?')[0]}. See /docs.`);
+    onRefusal(error.code);
     return sendFailure(reply, toFailure(error, clock.now()));
   });
 };
