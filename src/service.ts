@@ -99,7 +99,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
       quota[Symbol.dispose]();
       if (!given.deadlines) deadlines[Symbol.dispose]();
       await ollama[Symbol.asyncDispose]();
-      await host[Symbol.asyncDispose]();
+      host[Symbol.dispose]();
       await store[Symbol.asyncDispose]();
     },
   });

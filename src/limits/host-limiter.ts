@@ -12,7 +12,7 @@ const MINUTE_MS = 60_000;
  * loaded at once push each other out; and the replies of a minute may be counted. A job of Bottleneck costs 0.4 ms:
  * fit for what happens now and then, not for every token.
  */
-export class HostLimiter implements AsyncDisposable {
+export class HostLimiter implements Disposable {
   readonly #chores = new Bottleneck({ maxConcurrent: 1 });
   readonly #budget: Bottleneck | undefined;
 
@@ -58,8 +58,8 @@ export class HostLimiter implements AsyncDisposable {
   }
 
   /** Ends the clocks; who waits is not served any more. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#budget?.disconnect();
-    await this.#chores.disconnect();
+  [Symbol.dispose](): void {
+    void this.#budget?.disconnect();
+    void this.#chores.disconnect();
   }
 }

@@ -144,7 +144,7 @@ export class Metrics {
   }
 
   #gauge(name: string, help: string, read: () => number): void {
-    const gauge = new Gauge({ name, help, registers: [], collect: () => gauge.set(read()) });
+    const gauge: Gauge = new Gauge({ name, help, registers: [], collect: () => gauge.set(read()) });
     this.#registry.registerMetric(gauge);
   }
 
