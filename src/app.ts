@@ -7,7 +7,7 @@ import { createDoor } from './auth/door.ts';
 import type { LLMChatService } from './chat/llm-chat-service.ts';
 import type { Config } from './config.ts';
 import { Deadlines } from './deadlines.ts';
-import type { LLMError } from './errors.ts';
+import type { ErrorCode, LLMError } from './errors.ts';
 import { openChatService, type Surroundings } from './service.ts';
 import { systemClock, systemIds } from './system.ts';
 import { createLog } from './telemetry/log.ts';
@@ -61,6 +61,7 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
   const metrics = new Metrics();
   const chat = await openChatService(config, { clock, ids, log, deadlines, observer: metrics });
   const onError = (error: LLMError): void => log.error({ err: error }, 'unexpected error');
+  const onRefusal = (code: ErrorCode): void => metrics.countRefusal(code);
   const server = Fastify({
     loggerInstance: asBaseLogger(log),
     trustProxy: config.trustProxy.length > 0 ? [...config.trustProxy] : false,
@@ -88,7 +89,7 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     allowedOrigins: config.allowedOrigins,
     hasKeys: config.apiKeys.length > 0,
   });
-  registerHttpErrors(server, { clock, maxPayloadBytes: config.maxPayloadBytes, onError });
+  registerHttpErrors(server, { clock, maxPayloadBytes: config.maxPayloadBytes, onError, onRefusal });
   await server.register(helmet, { contentSecurityPolicy: CONTENT_SECURITY_POLICY, strictTransportSecurity: false });
   await server.register(cors, {
     delegator: (request, callback) => {
@@ -109,6 +110,7 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     maxPayloadBytes: config.maxPayloadBytes,
     hasOthers: config.redisUrl !== undefined,
     onError,
+    onRefusal,
     toAsker,
   });
   let demoId: string | undefined;

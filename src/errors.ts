@@ -65,6 +65,8 @@ export interface ErrorDetails {
 export interface RateLimit {
   readonly limit: number;
   readonly remaining: number;
+  /** Of what is counted over a time: how long that is. Absent of what may be there at once. */
+  readonly windowMs?: number;
 }
 
 /**
@@ -139,11 +141,14 @@ export class RateLimitedError extends LLMError {
   readonly limit: number;
   /** How many of them are left. */
   readonly remaining: number;
+  /** Of requests per time: the time. */
+  readonly windowMs: number | undefined;
 
-  constructor(message: string, { limit, remaining, ...details }: ErrorDetails & RateLimit) {
+  constructor(message: string, { limit, remaining, windowMs, ...details }: ErrorDetails & RateLimit) {
     super(message, details);
     this.limit = limit;
     this.remaining = remaining;
+    this.windowMs = windowMs;
   }
 }
 /** This instance is stopping and takes no new requests. */

@@ -5,6 +5,7 @@ import { Deadlines } from './deadlines.ts';
 import { LLMChatService } from './chat/llm-chat-service.ts';
 import { ModelDirectory } from './chat/model-directory.ts';
 import { ElizaProvider } from './providers/eliza.ts';
+import { isSameModel } from './conversation/model-name.ts';
 import { OllamaProvider } from './providers/ollama/ollama-provider.ts';
 import { withFormat } from './providers/with-format.ts';
 import { withRetry } from './providers/with-retry.ts';
@@ -51,6 +52,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   const deadlines = given.deadlines ?? new Deadlines(clock);
   const { store: opened, limits } = await openStore(config, { clock, ids, instance, log });
   const store = observer ? withTiming(opened, clock, (...timing) => observer.timeStore(...timing)) : opened;
+  const host = new HostLimiter(config.hostRate === undefined ? {} : { repliesPerMinute: config.hostRate });
   const ollama = new OllamaProvider({
     baseUrl: config.ollamaBaseUrl,
     isAddressShown: config.nodeEnv !== 'production',
@@ -61,6 +63,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
     clock,
     deadlines,
     log,
+    runChore: (load) => host.runChore(load),
   });
   const provider = withFormat(withRetry(ollama, { clock, ids, maxRetries: config.maxRetries }));
   const models = new ModelDirectory({
@@ -69,7 +72,8 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
     defaultModel: config.model,
     allowedModels: config.models,
   });
-  const replyLog = toReplyLog(log, observer);
+  const labels = [...config.models, models.fallbackName ?? ''];
+  const replyLog = toReplyLog(log, observer, (model) => labels.find((label) => isSameModel(label, model)) ?? 'other');
   const replies = new Replies({ store, clock, deadlines, turnTimeoutMs: config.turnTimeoutMs, log: replyLog });
   const allowance = { requestsPerMinute: config.rateLimit, maxConcurrent: config.maxConcurrent };
   const quota = new Quota(limits, allowance, clock);
@@ -87,15 +91,16 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
       slots: config.concurrency,
       limit: config.queueLimit,
       timeoutMs: config.queueTimeoutMs,
+      ...(config.hostRate !== undefined && { admit: (signal: AbortSignal) => host.takeReply(signal) }),
     }),
     quota,
-    host: new HostLimiter(config.hostRate === undefined ? {} : { repliesPerMinute: config.hostRate }),
     onRequest: (outcome) => observer?.countRequest(outcome),
     onError: (error) => log.error({ err: error }, 'unexpected error'),
     onClose: async () => {
       quota[Symbol.dispose]();
       if (!given.deadlines) deadlines[Symbol.dispose]();
       await ollama[Symbol.asyncDispose]();
+      host[Symbol.dispose]();
       await store[Symbol.asyncDispose]();
     },
   });
@@ -119,10 +124,11 @@ const openStore = async (
 };
 
 /** What an operator sees of replies: ids, states and figures, never what was said. */
-const toReplyLog = (log: Log, observer: ServiceObserver | undefined): ReplyLog => ({
+const toReplyLog = (log: Log, observer: ServiceObserver | undefined, toLabel: (model: string) => string): ReplyLog => ({
   onUnexpected: (error) => log.error({ err: error }, 'unexpected error in a reply'),
   onEnd: ({ messageId, model }, { state, finishReason, failure, usage, timings }) => {
-    observer?.countReply({ model, outcome: failure?.code ?? state, ...usage, ...timings });
+    // A caller may write a model's name in many ways: what is counted has the name of the settings.
+    observer?.countReply({ model: toLabel(model), outcome: failure?.code ?? state, ...usage, ...timings });
     log[failure ? 'warn' : 'info'](
       {
         messageId,

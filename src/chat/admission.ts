@@ -9,12 +9,11 @@ import {
 import type { TokenCalibration } from '../conversation/token-calibration.ts';
 import { checkFormat } from '../providers/with-format.ts';
 import type { FairQueue } from '../limits/fair-queue.ts';
-import type { HostLimiter } from '../limits/host-limiter.ts';
 import type { Quota } from '../limits/quota.ts';
 import type { Replies } from '../replies/replies.ts';
 import type { Begin, BeginAnswer, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
 import { checkChatRequest, toFingerprint, type ChatRequest, type CheckedRequest } from './chat-request.ts';
-import { inTurn, type Turn } from './turn.ts';
+import { Claim, inTurn } from './turn.ts';
 import type { ChosenModel, ModelDirectory } from './model-directory.ts';
 import { checkCapabilities, Prompt, type PromptPolicy } from './prompt.ts';
 import type { Accepted } from './results.ts';
@@ -33,8 +32,8 @@ export interface AdmissionParts {
   readonly instance: string;
   /** In front of the host's slots. */
   readonly queue: FairQueue;
+  /** What callers may ask for. */
   readonly quota: Quota;
-  readonly host: HostLimiter;
 }
 
 /** A conversation that changes this often while it is opened is not ours to wait for. */
@@ -83,13 +82,17 @@ export class Admission {
   }
 
   async #admit(request: ChatRequest): Promise<Accepted> {
-    const arrivedAt = this.#parts.clock.now();
-    const checked = checkChatRequest(request, { maxTokens: this.#parts.maxTokens });
+    const { clock, ids, store, queue, quota, maxTokens } = this.#parts;
+    const arrivedAt = clock.now();
+    const checked = checkChatRequest(request, { maxTokens });
     if (request.format !== undefined) checkFormat(request.format);
-    const named = { ...checked, requestId: request.requestId ?? this.#parts.ids.newId() };
+    const named = { ...checked, requestId: request.requestId ?? ids.newId() };
+    const messageId = store.toMessageId(named, ids.newId());
+    await using claim = new Claim({ queue, quota, caller: request.caller ?? request.owner, charge: messageId });
+    const attempt = { request: named, messageId, arrivedAt, claim };
     for (let opening = 0; opening < MAX_OPENINGS; opening++) {
-      const opened = await this.#parts.store.open(named, named.requestId);
-      const accepted = (await this.#repeat(named, opened)) ?? (await this.#begin(named, opened, arrivedAt));
+      const opened = await store.open(named, named.requestId);
+      const accepted = (await this.#repeat(named, opened)) ?? (await this.#begin(attempt, opened));
       if (accepted) return accepted;
     }
     throw new StorageUnavailableError('The conversation keeps changing. Try again.', { retryAfterMs: 1000 });
@@ -109,41 +112,46 @@ export class Admission {
   }
 
   /** Undefined when the conversation has changed since it was opened. */
-  async #begin(request: Named, opened: Opened, arrivedAt: number): Promise<Accepted | undefined> {
+  async #begin(attempt: Attempt, opened: Opened): Promise<Accepted | undefined> {
     if (this.#draining)
       throw new DrainingError('The service is stopping. Ask again in a moment.', { retryAfterMs: 5000 });
+    const { request, claim } = attempt;
     const { conversation } = opened;
     checkSystemPrompt(request, conversation);
     const active = conversation?.activeReply;
     if (active !== undefined && request.ifBusy === 'reject') throw busy(active);
-    const model = await this.#parts.models.choose(request.model, conversation);
+    await claim.charge(active !== undefined);
+    const model = await this.#choose(attempt, conversation);
     checkCapabilities(request, model);
     const { policy, calibration } = this.#parts;
     const prompt = new Prompt({ request, opened, model, policy, calibration });
     if (active !== undefined) return this.#interrupt(active); // only now: what is refused ends nobody's reply
-    const turn = await this.#takeTurn(request, model);
-    const begin = this.#toBegin(request, conversation, model, prompt);
-    const answer = await this.#storeBegin(begin).catch((error: unknown) => this.#giveBack(turn, error));
-    if (answer.type === 'begun') return this.#start(begin, answer.token, { prompt, arrivedAt, turn });
-    turn.place?.[Symbol.dispose]();
-    // Who repeats a request finds it charged; the charge belongs to the reply that was begun.
-    if (answer.type === 'exists') return this.#attach(answer.messageId);
-    if (answer.type === 'busy' || answer.type === 'stale') await turn.charged.refund();
-    if (answer.type === 'conflict') throw conflict(request.requestId);
-    return undefined; // busy or stale: what has happened since is met when the conversation is opened again
+    return this.#store(attempt, { conversation, model, prompt });
   }
 
-  /** A place in the queue, and what the caller pays for it: both or neither. */
-  async #takeTurn({ owner, caller, conversationId, requestId }: Named, model: ChosenModel): Promise<Turn> {
-    const { queue, quota, host } = this.#parts;
-    const place = model.isFallback ? undefined : queue.enter(caller ?? owner);
-    try {
-      const request = `${conversationId.length}:${conversationId}${requestId}`;
-      const charged = await quota.charge({ owner: caller ?? owner, request });
-      return { charged, ...(place && { place, host }) };
-    } catch (error) {
-      place?.[Symbol.dispose]();
-      throw error;
+  /** The model, with a place before its host. Where there is no place, nobody is asked for the model. */
+  async #choose({ request, claim }: Attempt, conversation: Conversation | undefined): Promise<ChosenModel> {
+    const { models } = this.#parts;
+    if (!models.isFallback) claim.enter();
+    const model = await models.choose(request.model, conversation);
+    if (model.isFallback) claim.leave();
+    else claim.enter();
+    return model;
+  }
+
+  /** Undefined when it has to be opened again: what has happened since is met there. */
+  async #store(attempt: Attempt, chosen: Chosen): Promise<Accepted | undefined> {
+    const begin = this.#toBegin(attempt, chosen);
+    const answer = await this.#storeBegin(begin);
+    switch (answer.type) {
+      case 'begun':
+        return this.#start(begin, answer.token, attempt, chosen.prompt);
+      case 'exists':
+        return this.#attach(answer.messageId);
+      case 'conflict':
+        throw conflict(begin.requestId);
+      default:
+        return undefined;
     }
   }
 
@@ -156,17 +164,11 @@ export class Admission {
     });
   }
 
-  async #giveBack({ place, charged }: Turn, error: unknown): Promise<never> {
-    place?.[Symbol.dispose]();
-    await charged.refund().catch(() => undefined); // the store that failed to begin may fail at this too
-    throw error;
-  }
-
-  #start(begin: Begin, token: string, { prompt, arrivedAt, turn }: Started): Accepted {
+  #start(begin: Begin, token: string, { arrivedAt, claim }: Attempt, prompt: Prompt): Accepted {
     const reply = toRecord(begin);
     this.#parts.replies.start(reply, {
       token,
-      source: inTurn(prompt.source, turn),
+      source: inTurn(prompt.source, claim.take()),
       arrivedAt,
       promptTokens: prompt.estimatedTokens,
       onPromptMeasured: (measured) => prompt.learn(measured),
@@ -181,8 +183,8 @@ export class Admission {
     return undefined;
   }
 
-  #toBegin(request: Named, conversation: Conversation | undefined, model: ChosenModel, prompt: Prompt): Begin {
-    const { clock, ids, instance, store } = this.#parts;
+  #toBegin({ request, messageId }: Attempt, { conversation, model, prompt }: Chosen): Begin {
+    const { clock, ids, instance } = this.#parts;
     const { owner, conversationId, requestId, content, images, metadata, systemPrompt } = request;
     const kept = metadata === undefined ? {} : { metadata };
     return {
@@ -190,7 +192,7 @@ export class Admission {
       conversationId,
       requestId,
       fingerprint: toFingerprint(request),
-      messageId: store.toMessageId({ owner, conversationId }, ids.newId()),
+      messageId,
       userMessage: {
         role: 'user',
         id: `msg_${ids.newId()}`,
@@ -209,13 +211,22 @@ export class Admission {
   }
 }
 
-interface Started {
-  readonly prompt: Prompt;
+type Named = CheckedRequest & { readonly requestId: string };
+
+/** A request on its way to its reply. */
+interface Attempt {
+  readonly request: Named;
+  /** Of the reply, if there will be one. */
+  readonly messageId: string;
   readonly arrivedAt: number;
-  readonly turn: Turn;
+  readonly claim: Claim;
 }
 
-type Named = CheckedRequest & { readonly requestId: string };
+interface Chosen {
+  readonly conversation: Conversation | undefined;
+  readonly model: ChosenModel;
+  readonly prompt: Prompt;
+}
 
 const busy = (activeMessageId: string): ConversationBusyError =>
   new ConversationBusyError(

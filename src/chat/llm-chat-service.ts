@@ -1,18 +1,13 @@
-import type { Clock, Ids } from '../clock.ts';
-import { NotFoundError, toLLMError, type LLMError } from '../errors.ts';
+import { toLLMError, type LLMError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
-import type { FairQueue } from '../limits/fair-queue.ts';
-import type { HostLimiter } from '../limits/host-limiter.ts';
-import type { Quota } from '../limits/quota.ts';
 import { ANONYMOUS } from '../conversation/owner.ts';
 import { isEnd, type LogEntry } from '../conversation/reply-event.ts';
 import { TokenCalibration } from '../conversation/token-calibration.ts';
 import type { ModelInfo } from '../providers/provider.ts';
-import type { Replies } from '../replies/replies.ts';
 import type { Position } from '../replies/reply-reader.ts';
 import type { ReplyUpdate } from '../replies/reply-update.ts';
-import type { ChatStore, ConversationPatch, ConversationKey, ReplyRecord } from '../stores/chat-store.ts';
-import { Admission } from './admission.ts';
+import type { ConversationPatch, ReplyRecord } from '../stores/chat-store.ts';
+import { Admission, type AdmissionParts } from './admission.ts';
 import { toChatRequest, type ChatRequest, type GenerateOptions } from './chat-request.ts';
 import {
   Conversations,
@@ -27,8 +22,7 @@ import {
 } from './conversations.ts';
 import { createDemo } from './demo.ts';
 import { answers, checkHealth, type ServiceHealth } from './health.ts';
-import type { ModelDirectory } from './model-directory.ts';
-import type { PromptPolicy } from './prompt.ts';
+import { loadReply, noReply } from './reply-lookup.ts';
 import {
   toFailure,
   toReplyResult,
@@ -44,22 +38,7 @@ import {
   type Result,
 } from './results.ts';
 
-export interface ChatServiceParts {
-  readonly store: ChatStore;
-  readonly replies: Replies;
-  readonly models: ModelDirectory;
-  readonly clock: Clock;
-  readonly ids: Ids;
-  readonly policy: PromptPolicy;
-  /** What `maxTokens` of a request may be at most. */
-  readonly maxTokens: number;
-  /** This process, among all that share the store. */
-  readonly instance: string;
-  /** In front of the host's slots. */
-  readonly queue: FairQueue;
-  /** What callers may ask for. */
-  readonly quota: Quota;
-  readonly host: HostLimiter;
+export interface ChatServiceParts extends Omit<AdmissionParts, 'calibration'> {
   /** Told how each request was met: `accepted`, `duplicate`, or the code of its refusal. */
   readonly onRequest?: (outcome: string) => void;
   /** Told of errors that are not the caller's. */
@@ -208,7 +187,7 @@ export class LLMChatService {
   /** Ends a running reply, with its text kept; one that has ended stays as it is. */
   async cancel(reference: ReplyReference, { owner = ANONYMOUS }: OwnerOption = {}): Promise<Result<CancelResult>> {
     return this.#answer(reference, async () => {
-      const reply = await this.#find(reference, owner);
+      const reply = await loadReply(this.#parts.store, reference, owner);
       const { messageId, conversationId } = reply;
       if (reply.state !== 'running') return { messageId, conversationId, state: reply.state };
       const answer = await this.#parts.replies.cancel(reply);
@@ -222,7 +201,7 @@ export class LLMChatService {
     reference: ReplyReference,
     { owner = ANONYMOUS }: OwnerOption = {},
   ): Promise<Result<{ readonly reply: ReplyRecord }>> {
-    return this.#answer(reference, async () => ({ reply: await this.#find(reference, owner) }));
+    return this.#answer(reference, async () => ({ reply: await loadReply(this.#parts.store, reference, owner) }));
   }
 
   /** A reply's state and text so far. */
@@ -298,21 +277,6 @@ export class LLMChatService {
     await this.close();
   }
 
-  async #find(reference: ReplyReference, owner: string): Promise<ReplyRecord> {
-    const messageId = 'messageId' in reference ? reference.messageId : await this.#findMessageId(reference, owner);
-    const reply = messageId === undefined ? undefined : await this.#parts.store.loadReply(messageId);
-    if (!reply || reply.owner !== owner) throw noReply();
-    return reply;
-  }
-
-  async #findMessageId(
-    { conversationId, requestId }: { conversationId: string; requestId: string },
-    owner: string,
-  ): Promise<string | undefined> {
-    const key: ConversationKey = { owner, conversationId };
-    return (await this.#parts.store.open(key, requestId)).request?.messageId;
-  }
-
   async #answer<T extends object>(context: Partial<Failure>, work: () => Promise<T>): Promise<Result<T>> {
     try {
       return { success: true, ...(await work()) };
@@ -331,5 +295,3 @@ export class LLMChatService {
     });
   }
 }
-
-const noReply = () => new NotFoundError('There is no such reply.');

@@ -22,6 +22,8 @@ export interface Failure {
   readonly limit?: number;
   /** Of what is limited: how many are left. */
   readonly remaining?: number;
+  /** Of what is limited over a time: how long that is; absent of what is limited at once. */
+  readonly windowMs?: number;
   readonly conversationId?: string;
   readonly messageId?: string;
   readonly requestId?: string;
@@ -122,6 +124,12 @@ type FailureContext = Pick<Failure, 'conversationId' | 'messageId' | 'requestId'
 const toWait = (code: ErrorCode, known = toDefaultWaitMs(code)): Pick<Failure, 'retryAfterMs'> =>
   known === undefined ? {} : { retryAfterMs: known };
 
+const toLimit = ({ limit, remaining, windowMs }: RateLimitedError): Partial<Failure> => ({
+  limit,
+  remaining,
+  ...(windowMs !== undefined && { windowMs }),
+});
+
 /** An error as an answer. */
 export const toFailure = (error: LLMError, now: number, context: FailureContext = {}): Failure => ({
   success: false,
@@ -129,7 +137,7 @@ export const toFailure = (error: LLMError, now: number, context: FailureContext 
   code: error.code,
   retryable: error.retryable,
   ...toWait(error.code, error.retryAfterMs),
-  ...(error instanceof RateLimitedError && { limit: error.limit, remaining: error.remaining }),
+  ...(error instanceof RateLimitedError && toLimit(error)),
   ...(error.activeMessageId !== undefined && { activeMessageId: error.activeMessageId }),
   ...context,
   timestamp: toTimestamp(now),

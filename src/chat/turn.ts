@@ -1,28 +1,92 @@
-import type { Place } from '../limits/fair-queue.ts';
-import type { Charged } from '../limits/quota.ts';
-import type { HostLimiter } from '../limits/host-limiter.ts';
+import type { FairQueue, Place } from '../limits/fair-queue.ts';
+import type { Charged, Quota } from '../limits/quota.ts';
 import type { ReplySource, SourcePart } from '../replies/reply-writer.ts';
 
-/** What a request holds from its admission to the end of its reply. */
+/** What a reply holds until it ends. */
 export interface Turn {
   readonly charged: Charged;
   /** Absent where nobody has to wait: the fallback needs no host. */
   readonly place?: Place;
-  readonly host?: HostLimiter;
 }
 
-/** The same source, when its turn has come: says where it stands in the queue, and gives everything back at its end. */
-export const inTurn = (source: ReplySource, { place, charged, host }: Turn): ReplySource =>
+export interface ClaimOptions {
+  readonly quota: Quota;
+  readonly queue: FairQueue;
+  /** Who is limited. */
+  readonly caller: string;
+  /** Names what is charged, and nothing else ever: an id that was used before would be charged no more. */
+  readonly charge: string;
+}
+
+/** What a request takes on its way to its reply. Disposing it gives everything back, unless a reply has it. */
+export class Claim implements AsyncDisposable {
+  readonly #options: ClaimOptions;
+  #charged: Charged | undefined;
+  #place: Place | undefined;
+
+  constructor(options: ClaimOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes one request of the caller's minute and one of its running replies; once, however often it is called.
+   * @throws RateLimitedError
+   */
+  async charge(isReplacing: boolean): Promise<void> {
+    const { quota, caller, charge: request } = this.#options;
+    this.#charged ??= await quota.charge({ owner: caller, request }, { isReplacing });
+  }
+
+  /**
+   * Takes a slot or a place in the queue; once, however often it is called.
+   * @throws QueueFullError
+   */
+  enter(): void {
+    this.#place ??= this.#options.queue.enter(this.#options.caller);
+  }
+
+  /** Needs no place after all. */
+  leave(): void {
+    this.#place?.[Symbol.dispose]();
+    this.#place = undefined;
+  }
+
+  /** Hands everything over to the reply that has begun. */
+  take(): Turn {
+    const [charged, place] = [this.#charged, this.#place];
+    if (!charged) throw new Error('a reply has begun that was not charged');
+    this.#charged = undefined;
+    this.#place = undefined;
+    return { charged, ...(place && { place }) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.leave();
+    await this.#charged?.refund();
+  }
+}
+
+/**
+ * The same source, when its turn has come: says where it stands in the queue, and gives everything back at its end.
+ * A reply runs no more as soon as its end is known, before anybody is told: who asks again at once is not refused. Its
+ * slot is free when the host has let go.
+ */
+export const inTurn = (source: ReplySource, { place, charged }: Turn): ReplySource =>
   async function* waitAndStream(signal) {
+    const end = (): void => void charged.end();
+    signal.addEventListener('abort', end, { once: true });
     charged.begin();
     try {
       if (place) yield* waitIn(place, signal);
-      await host?.takeReply(signal);
       yield [{ type: 'turn' }];
-      yield* source(signal);
+      for await (const parts of source(signal)) {
+        if (parts.some(({ type }) => type === 'finish')) end();
+        yield parts;
+      }
     } finally {
+      signal.removeEventListener('abort', end);
       place?.[Symbol.dispose]();
-      await charged.end();
+      end();
     }
   };
 

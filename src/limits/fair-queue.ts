@@ -10,6 +10,8 @@ export interface FairQueueOptions {
   readonly limit: number;
   /** How long one may wait. */
   readonly timeoutMs: number;
+  /** Asked by who has a slot: resolves when the host takes one more; rejects with the signal's reason. */
+  readonly admit?: (signal: AbortSignal) => Promise<void>;
 }
 
 /** Where a waiting request stands. */
@@ -63,7 +65,7 @@ export class FairQueue {
   enter(caller: string): Place {
     const place = new QueuedPlace(this.#options, {
       leave: () => this.#leave(caller, place),
-      release: (servedMs) => this.#release(servedMs),
+      release: (heldMs) => this.#release(heldMs),
       expectedMs: (position) => this.#times.expectedMs(position, this.#options.slots),
     });
     if (this.#serving < this.#options.slots) {
@@ -80,9 +82,7 @@ export class FairQueue {
   #full(): QueueFullError {
     return new QueueFullError(
       `The queue is full: ${this.#options.limit} requests wait (LLM_QUEUE_LIMIT). Ask again later.`,
-      {
-        retryAfterMs: this.#times.expectedMs(1, this.#options.slots) ?? UNKNOWN_MS,
-      },
+      { retryAfterMs: this.#times.expectedMs(1, this.#options.slots) ?? UNKNOWN_MS },
     );
   }
 
@@ -91,9 +91,9 @@ export class FairQueue {
     place.serve();
   }
 
-  #release(servedMs: number): void {
+  #release(heldMs: number | undefined): void {
     this.#serving -= 1;
-    this.#times.add(servedMs);
+    if (heldMs !== undefined) this.#times.add(heldMs);
     const next = this.#takeNext();
     if (next) this.#serve(next);
     this.#tellPositions();
@@ -118,11 +118,11 @@ export class FairQueue {
 
   /** Everybody's place in the order in which they will be served: round by round. */
   #tellPositions(): void {
-    const callers = [...this.#waiting.values()];
-    const rounds = Math.max(0, ...callers.map((places) => places.length));
+    let callers = [...this.#waiting.values()];
     let position = 0;
-    for (let round = 0; round < rounds; round++) {
-      for (const places of callers) places[round]?.moveTo((position += places[round] ? 1 : 0));
+    for (let round = 0; callers.length > 0; round++) {
+      for (const places of callers) places[round]?.moveTo((position += 1));
+      callers = callers.filter(({ length }) => length > round + 1);
     }
   }
 }
@@ -132,7 +132,8 @@ const UNKNOWN_MS = 10_000;
 
 interface QueueSide {
   leave(): void;
-  release(servedMs: number): void;
+  /** `heldMs`: how long the slot was taken; undefined where nothing came of it, which says nothing of the next. */
+  release(heldMs: number | undefined): void;
   expectedMs(position: number): number | undefined;
 }
 
@@ -142,6 +143,8 @@ class QueuedPlace implements Place {
   #state: 'waiting' | 'served' | 'left' = 'waiting';
   #position = Number.POSITIVE_INFINITY;
   #servedAt = 0;
+  #isTaken = false;
+  #told: number | undefined;
   #wake = (): void => undefined;
 
   constructor(options: FairQueueOptions, queue: QueueSide) {
@@ -162,34 +165,26 @@ class QueuedPlace implements Place {
   }
 
   async *wait(signal: AbortSignal): AsyncGenerator<QueuePosition, void> {
-    const late = new AbortController();
-    const onAbort = (): void => this.#wake();
-    signal.addEventListener('abort', onAbort, { once: true });
-    let isLate = false;
-    void this.#options.clock.sleep(this.#options.timeoutMs, late.signal).then(
-      () => {
-        isLate = true;
-        this.#wake();
-      },
+    const { clock, timeoutMs, admit } = this.#options;
+    const patience = new AbortController();
+    const over = new AbortController();
+    const leaving = AbortSignal.any([signal, patience.signal]);
+    leaving.addEventListener('abort', () => this.#wake(), { once: true });
+    void clock.sleep(timeoutMs, over.signal).then(
+      () => patience.abort(this.#tooLate()),
       () => undefined,
     );
     try {
-      for (let told = 0; this.#state === 'waiting';) {
-        signal.throwIfAborted();
-        if (isLate) throw this.#tooLate();
-        if (told !== this.#position) {
-          told = this.#position;
-          yield this.#toPosition();
-          continue;
-        }
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+      yield* this.#queueUp(leaving);
+      if (admit) {
+        this.moveTo(1); // nobody is before it but the host itself
+        yield* this.#tell();
+        await admit(leaving);
       }
-      signal.throwIfAborted();
+      leaving.throwIfAborted();
+      this.#isTaken = true;
     } finally {
-      late.abort();
-      signal.removeEventListener('abort', onAbort);
+      over.abort();
     }
   }
 
@@ -197,7 +192,30 @@ class QueuedPlace implements Place {
     const state = this.#state;
     this.#state = 'left';
     if (state === 'waiting') this.#queue.leave();
-    if (state === 'served') this.#queue.release(this.#options.clock.now() - this.#servedAt);
+    if (state !== 'served') return;
+    this.#queue.release(this.#isTaken ? this.#options.clock.now() - this.#servedAt : undefined);
+  }
+
+  /** Ends when a slot is there. */
+  async *#queueUp(leaving: AbortSignal): AsyncGenerator<QueuePosition, void> {
+    while (this.#state === 'waiting') {
+      leaving.throwIfAborted();
+      yield* this.#tell();
+      if (this.#hasNews || leaving.aborted) continue;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  get #hasNews(): boolean {
+    return this.#state !== 'waiting' || this.#told !== this.#position;
+  }
+
+  *#tell(): Generator<QueuePosition, void> {
+    if (this.#told === this.#position) return;
+    this.#told = this.#position;
+    yield this.#toPosition();
   }
 
   #toPosition(): QueuePosition {

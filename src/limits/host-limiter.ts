@@ -12,7 +12,7 @@ const MINUTE_MS = 60_000;
  * loaded at once push each other out; and the replies of a minute may be counted. A job of Bottleneck costs 0.4 ms:
  * fit for what happens now and then, not for every token.
  */
-export class HostLimiter {
+export class HostLimiter implements Disposable {
   readonly #chores = new Bottleneck({ maxConcurrent: 1 });
   readonly #budget: Bottleneck | undefined;
 
@@ -32,10 +32,34 @@ export class HostLimiter {
     return this.#chores.schedule(chore);
   }
 
-  /** Resolves when the host may begin one more reply; rejects with the signal's reason. */
+  /**
+   * Resolves when the host may begin one more reply.
+   * @throws the signal's reason, at once; then nothing of the minute is used
+   */
   async takeReply(signal: AbortSignal): Promise<void> {
-    if (!this.#budget) return;
-    // A job cannot be taken out again: one that was given up is not run when its turn comes, but has used it.
-    await this.#budget.schedule(async () => signal.throwIfAborted());
+    const budget = this.#budget;
+    signal.throwIfAborted();
+    if (!budget) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    // A job cannot be taken out of the line: one that was given up gives back what its turn has used.
+    budget
+      .schedule(async () => {
+        if (signal.aborted) await budget.incrementReservoir(1);
+        else resolve();
+      })
+      .catch(reject);
+    try {
+      await promise;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  /** Ends the clocks; who waits is not served any more. */
+  [Symbol.dispose](): void {
+    void this.#budget?.disconnect();
+    void this.#chores.disconnect();
   }
 }

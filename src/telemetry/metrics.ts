@@ -70,6 +70,12 @@ export class Metrics {
     STORE_SECONDS,
   );
 
+  readonly #refusals = this.#counter(
+    'llm_refusals_total',
+    'What either wire refused before it was a request, by code.',
+    ['code'],
+  );
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry });
   }
@@ -97,6 +103,11 @@ export class Metrics {
     this.#requests.inc({ outcome });
   }
 
+  /** `code`: why a wire did not take what it was sent. */
+  countRefusal(code: string): void {
+    this.#refusals.inc({ code });
+  }
+
   countReply({ model, outcome, promptTokens, completionTokens, queuedMs, firstTokenMs, totalMs }: ReplyFigures): void {
     this.#replies.inc({ model, outcome });
     this.#tokens.inc({ model, kind: 'prompt' }, promptTokens);
@@ -110,7 +121,7 @@ export class Metrics {
   }
 
   timeStore(operation: string, result: 'ok' | 'error', seconds: number): void {
-    this.#store.observe({ operation, result }, seconds);
+    this.#store.observe({ operation, result }, Math.max(0, seconds)); // the clock of the machine may be set back
   }
 
   #counter<Label extends string>(name: string, help: string, labelNames: readonly Label[]): Counter<Label> {
@@ -133,26 +144,21 @@ export class Metrics {
   }
 
   #gauge(name: string, help: string, read: () => number): void {
-    new Gauge({
-      name,
-      help,
-      registers: [this.#registry],
-      collect() {
-        this.set(read());
-      },
-    });
+    const gauge: Gauge = new Gauge({ name, help, registers: [], collect: () => gauge.set(read()) });
+    this.#registry.registerMetric(gauge);
   }
 
   #hostGauge(read: MetricSources['hosts']): void {
-    new Gauge({
+    const gauge: Gauge<'host'> = new Gauge({
       name: 'llm_host_up',
       help: 'Whether a host answered when it was last asked.',
       labelNames: ['host'],
-      registers: [this.#registry],
-      collect() {
-        this.reset();
-        for (const { host, isUp } of read()) this.set({ host }, isUp ? 1 : 0);
+      registers: [],
+      collect: (): void => {
+        gauge.reset();
+        for (const { host, isUp } of read()) gauge.set({ host }, Number(isUp));
       },
     });
+    this.#registry.registerMetric(gauge);
   }
 }

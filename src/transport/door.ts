@@ -4,6 +4,7 @@ import { ANONYMOUS } from '../conversation/owner.ts';
 import { credentialsOfRequest, credentialsOfSocket } from '../auth/credentials.ts';
 import type { Door } from '../auth/door.ts';
 import { NotFoundError } from '../errors.ts';
+import { toNetwork } from './network.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -23,7 +24,7 @@ export interface DoorHookOptions {
 export interface Asker {
   /** Whose conversations it is about. */
   readonly owner: string;
-  /** Who is limited: the owner, or, where nobody has to say who they are, the address. */
+  /** Who is limited: the owner, or, where nobody has to say who they are, the address (of IPv6: its network). */
   readonly caller: string;
 }
 
@@ -46,7 +47,7 @@ export const registerDoor = (
     if (isOpen || request.is404) return;
     const credentials = isSocket ? credentialsOfSocket(request.headers) : credentialsOfRequest(request.headers);
     const { owner } = authenticate(credentials);
-    askers.set(request, { owner, caller: owner === ANONYMOUS ? `address ${request.ip}` : owner });
+    askers.set(request, { owner, caller: owner === ANONYMOUS ? `address ${toNetwork(request.ip)}` : owner });
   });
   // Node gives the connection of a handshake away: where it was refused, nobody else would close it.
   app.addHook('onResponse', async (request) => {

@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { QueueFullError } from '../../src/errors.ts';
 import { FairQueue, type FairQueueOptions, type Place, type QueuePosition } from '../../src/limits/fair-queue.ts';
@@ -68,6 +68,7 @@ describe('FairQueue', () => {
   it('expects a wait by what was measured, and nothing before', async () => {
     const { clock, queue } = open();
     const first = queue.enter('ann');
+    await follow(first).turn;
     const waiting = follow(queue.enter('bob'));
     await clock.advance(4_000);
     expect(waiting.positions).toEqual([{ position: 1 }]);
@@ -80,6 +81,7 @@ describe('FairQueue', () => {
   it('refuses at once when nobody else may wait, with the time after which it is worth asking', async () => {
     const { clock, queue } = open({ limit: 1 });
     const first = queue.enter('ann');
+    await follow(first).turn;
     await clock.advance(2_000);
     first[Symbol.dispose]();
     queue.enter('ann');
@@ -97,6 +99,38 @@ describe('FairQueue', () => {
     await expect(turn).rejects.toThrow(QueueFullError);
     place[Symbol.dispose]();
     expect(queue.waiting).toBe(0);
+  });
+
+  it('lets nobody wait for longer than its time for what the host takes in a minute', async () => {
+    const reasons: unknown[] = [];
+    const { clock, queue } = open({
+      timeoutMs: 5_000,
+      admit: async (signal) => {
+        const { promise, reject } = Promise.withResolvers<void>();
+        signal.addEventListener('abort', () => reject(signal.reason));
+        await promise.catch((error: unknown) => {
+          reasons.push(error);
+          throw error;
+        });
+      },
+    });
+    using _place = queue.enter('ann');
+    const { positions, turn } = follow(_place);
+    await clock.advance(5_000);
+    await expect(turn).rejects.toThrow(QueueFullError);
+    expect(reasons).toEqual([expect.any(QueueFullError)]);
+    expect(positions).toEqual([{ position: 1 }]);
+  });
+
+  it('learns nothing from a place that came to nothing', async () => {
+    const { clock, queue } = open({ limit: 0 });
+    const first = queue.enter('ann');
+    await follow(first).turn;
+    await clock.advance(8_000);
+    first[Symbol.dispose]();
+    for (let count = 0; count < 50; count++) queue.enter('bob')[Symbol.dispose]();
+    queue.enter('ann');
+    expect(() => queue.enter('cy')).toThrow(expect.objectContaining({ retryAfterMs: 8_000 }));
   });
 
   it('is left at once by who cancels, and the others move up', async () => {

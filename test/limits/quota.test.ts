@@ -22,6 +22,7 @@ describe('Quota', () => {
       code: 'rate_limited',
       limit: 3,
       remaining: 0,
+      windowMs: 60_000,
       retryAfterMs: 40_000,
       retryable: true,
     });
@@ -49,6 +50,17 @@ describe('Quota', () => {
     await expect(rig.charge('r3')).rejects.toMatchObject({ code: 'rate_limited', limit: 2 });
     await first.end();
     expect(await rig.charge('r3')).toMatchObject({ remaining: 97 });
+  });
+
+  it('counts one reply more for what takes the place of one that is about to end', async () => {
+    using rig = open(100, 1);
+    const first = await rig.charge('r1');
+    const replacing = await rig.quota.charge({ owner: 'ann', request: 'r2' }, { isReplacing: true });
+    const more = rig.quota.charge({ owner: 'ann', request: 'r3' }, { isReplacing: true });
+    await expect(more).rejects.toMatchObject({ code: 'rate_limited', limit: 1 });
+    await first.end();
+    await replacing.end();
+    expect(await rig.charge('r4')).toMatchObject({ remaining: 97 });
   });
 
   it('renews what runs; what nobody renews counts no more', async () => {

@@ -126,13 +126,13 @@ describe('a start that cannot be', () => {
       'LLM_TIMEOUT=soon',
       'LLM_TEMPRATURE=1',
       `API_KEYS=${CANARY}-without-an-id`,
-      'LLM_RATE_LIMIT=5',
+      'LLM_RATE_LIMITS=5',
     ].join('\n');
     const { code, lines } = await refusedStart({ PORT: '' }, env);
     expect(code).toBe(1);
     expect(lines).toHaveLength(6);
     expect(lines[0]).toBe('5 settings are wrong:');
-    for (const name of ['PORT', 'LLM_TIMEOUT', 'LLM_TEMPRATURE', 'API_KEYS', 'LLM_RATE_LIMIT']) {
+    for (const name of ['PORT', 'LLM_TIMEOUT', 'LLM_TEMPRATURE', 'API_KEYS', 'LLM_RATE_LIMITS']) {
       expect(lines.filter((line) => line.startsWith(`  - ${name} `))).toHaveLength(1);
     }
   });

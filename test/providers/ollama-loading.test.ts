@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { HostLimiter } from '../../src/limits/host-limiter.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 import { createGate } from '../support/scripted-ollama/scripted-ollama.ts';
 import { replayRecording } from '../support/recordings.ts';
@@ -295,5 +296,22 @@ describe('the silence of a model', () => {
       code: 'backend_timeout',
       message: expect.stringMatching(/300 s.*LLM_LOAD_TIMEOUT/),
     });
+  });
+});
+
+describe('loads of several models', () => {
+  it('go through what runs the chores of the host, one at a time where it says so', async () => {
+    using host = new HostLimiter();
+    const rig = await open({ runChore: (load) => host.runChore(load) });
+    const gate = createGate();
+    rig.ollama.nextLoad({ waitFor: gate });
+    const first = rig.ask();
+    await gate.reached;
+    const second = rig.ask({ model: 'tiny-plain' });
+    await rig.ollama.ledger.until(({ entries }) => entries.filter(({ path }) => path === '/api/ps').length >= 2);
+    expect(rig.ollama.ledger.loads.map(({ model }) => model)).toEqual(['tiny-chat:latest']);
+    gate.open();
+    expect([(await first).error, (await second).error]).toEqual([undefined, undefined]);
+    expect(rig.ollama.ledger.loads.map(({ model }) => model)).toEqual(['tiny-chat:latest', 'tiny-plain:latest']);
   });
 });

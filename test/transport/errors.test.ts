@@ -28,6 +28,13 @@ const keepBusy = async (service: RunningService): Promise<void> => {
   await gate.reached;
 };
 
+const keepHostBusy = async (service: RunningService): Promise<void> => {
+  const { script, gate } = createGatedReply();
+  service.ollama.next(script);
+  await answered(service, { conversation_id: 'another', background: true });
+  await gate.reached;
+};
+
 const causes: readonly Cause[] = [
   { code: 'invalid_request', status: 400, retryable: false, fields: { max_tokens: 100_000 } },
   { code: 'context_length_exceeded', status: 400, retryable: false, fields: { text: 'word '.repeat(9_000) } },
@@ -42,6 +49,38 @@ const causes: readonly Cause[] = [
     retryable: false,
     before: (service) => answered(service, { request_id: 'r1' }),
     fields: { text: 'another', request_id: 'r1' },
+  },
+  {
+    code: 'rate_limited',
+    status: 429,
+    retryable: true,
+    settings: { LLM_RATE_LIMIT: '1' },
+    before: answered,
+    has: ['limit', 'remaining', 'retry_after_ms', 'request_id'],
+  },
+  {
+    code: 'rate_limited',
+    status: 429,
+    retryable: true,
+    settings: { LLM_MAX_CONCURRENT: '1' },
+    before: keepHostBusy,
+    has: ['limit', 'remaining', 'retry_after_ms', 'request_id'],
+  },
+  {
+    code: 'queue_full',
+    status: 503,
+    retryable: true,
+    settings: { LLM_CONCURRENCY: '1', LLM_QUEUE_LIMIT: '0' },
+    before: keepHostBusy,
+    has: ['retry_after_ms', 'request_id'],
+  },
+  {
+    code: 'queue_full',
+    status: 503,
+    retryable: true,
+    settings: { LLM_CONCURRENCY: '1', LLM_QUEUE_TIMEOUT: '0.1' },
+    before: keepHostBusy,
+    has: ['seq', 'message_id', 'retry_after_ms', 'usage'],
   },
   {
     code: 'draining',
@@ -105,12 +144,12 @@ describe.each(causes)('$code', ({ code, status, retryable, settings = {}, before
   it(`is ${status} over HTTP`, async () => {
     await using service = await RunningService.start({ settings });
     await before?.(service);
-    const answer = await answered(service, { user_input: text, ...options, ...others });
+    const answer = await answered(service, { user_input: text, request_id: 'asked', ...options, ...others });
     expect(answer.status).toBe(status);
     expect(answer.headers.get('content-type')).toBe('application/json; charset=utf-8');
     expectError(answer.body);
     const retryAfter = answer.headers.get('retry-after');
-    expect(retryAfter !== null).toBe(status === 503);
+    expect(retryAfter !== null).toBe(status === 503 || status === 429);
     const { retry_after_ms: waitMs } = answer.body as { retry_after_ms?: number };
     expect(waitMs === undefined || Number(retryAfter) === Math.ceil(waitMs / 1000)).toBe(true);
   });
@@ -119,7 +158,7 @@ describe.each(causes)('$code', ({ code, status, retryable, settings = {}, before
     await using service = await RunningService.start({ settings });
     await before?.(service);
     const client = await service.connect();
-    const { event, data } = await client.request(String(text), { options, ...others });
+    const { event, data } = await client.request(String(text), { request_id: 'asked', options, ...others });
     expect(event).toBe('llm_error');
     expectError(data);
   });
@@ -138,6 +177,16 @@ it.each(passing)(
     expect(second.status).toBe(200);
   },
 );
+
+it('what was refused without a seq succeeds under the same id: backend_unavailable', async () => {
+  await using service = await RunningService.start({ settings: { NODE_ENV: 'production' } });
+  await service.ollama.kill();
+  const refused = await answered(service, { request_id: 'r1' });
+  expect(refused.body).toMatchObject({ code: 'backend_unavailable', retryable: true });
+  expect(refused.body).not.toHaveProperty('seq');
+  await service.ollama.restart();
+  expect((await answered(service, { request_id: 'r1' })).status).toBe(200);
+});
 
 describe('storage_unavailable', () => {
   it('is told before anything begins, and is over when the store is back', async () => {

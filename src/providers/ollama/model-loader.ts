@@ -14,7 +14,12 @@ export interface ModelLoaderOptions {
   readonly deadlines: Deadlines;
   readonly keepAlive: KeepAlive;
   readonly loadTimeoutMs: number;
+  /** Runs a load when its turn has come; at once by default. */
+  readonly runChore?: RunChore;
 }
+
+/** Runs what is heavy for the host, one after the other. */
+export type RunChore = <Result>(chore: () => Promise<Result>) => Promise<Result>;
 
 /** A load on its way. All who wait for the model share it; none of them can end it. */
 export interface Load {
@@ -97,15 +102,17 @@ export class ModelLoader implements Disposable {
   }
 
   async #load(model: OllamaModel): Promise<void> {
-    const { host, keepAlive, loadTimeoutMs } = this.#options;
+    const { host, keepAlive, loadTimeoutMs, runChore = (chore) => chore() } = this.#options;
     // `shift` is missing in the package's types; no messages means: load.
     const body = { ...toLoadOptions(model, keepAlive), messages: [], stream: false as const };
-    await host.ask((client) => client.chat(body), {
-      limitMs: loadTimeoutMs,
-      toLimitError: () => tooLong(loadTimeoutMs),
-      signal: this.#stop.signal,
-      asked: { model: model.name },
-    });
+    const load = (): Promise<unknown> =>
+      host.ask((client) => client.chat(body), {
+        limitMs: loadTimeoutMs,
+        toLimitError: () => tooLong(loadTimeoutMs),
+        signal: this.#stop.signal,
+        asked: { model: model.name },
+      });
+    await runChore(load);
   }
 
   async #isShown(model: OllamaModel): Promise<boolean | undefined> {

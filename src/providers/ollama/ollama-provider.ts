@@ -9,7 +9,7 @@ import { streamChat } from './chat-stream.ts';
 import { ModelCatalog } from './model-catalog.ts';
 import type { OllamaModel } from './model-catalog.ts';
 import { ModelLoader } from './model-loader.ts';
-import type { Readiness } from './model-loader.ts';
+import type { Readiness, RunChore } from './model-loader.ts';
 import { isSameModel } from '../../conversation/model-name.ts';
 import { OllamaHost } from './ollama-host.ts';
 
@@ -26,6 +26,8 @@ export interface OllamaOptions {
   readonly silenceMs: number;
   readonly loadTimeoutMs: number;
   readonly connectTimeoutMs?: number;
+  /** Runs the loads, one at a time perhaps; each at once by default. */
+  readonly runChore?: RunChore;
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly log?: OllamaLog;

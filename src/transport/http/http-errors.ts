@@ -2,14 +2,19 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
 import type { z } from 'zod';
 import type { Clock } from '../../clock.ts';
-import { InvalidRequestError, LLMError, NotFoundError, PayloadTooLargeError, toLLMError } from '../../errors.ts';
+import {
+  InvalidRequestError,
+  LLMError,
+  NotFoundError,
+  PayloadTooLargeError,
+  toLLMError,
+  type ErrorCode,
+} from '../../errors.ts';
 import { toFailure, type Failure } from '../../chat/results.ts';
 import { HTTP_STATUS } from '../../protocol/errors.ts';
 import { ConversationId, RequestId } from '../../protocol/fields.ts';
 import { toErrorData } from '../reply-frames.ts';
 import { toInvalidRequest } from '../request-parser.ts';
-
-const RATE_WINDOW_S = 60;
 
 /** Answers with a failure: its status by the code, and its body. */
 export const sendFailure = (reply: FastifyReply, failure: Failure): FastifyReply => {
@@ -23,16 +28,26 @@ export const sendFailure = (reply: FastifyReply, failure: Failure): FastifyReply
     .send(toErrorData(failure));
 };
 
-/** As draft-ietf-httpapi-ratelimit-headers has them: what is left, and the seconds until there is more. */
-const toRateLimitHeaders = ({ limit = 0, remaining = 0, retryAfterMs = 0 }: Failure): Record<string, string> => ({
-  'ratelimit-policy': `"caller";q=${limit};w=${RATE_WINDOW_S}`,
-  ratelimit: `"caller";r=${remaining};t=${Math.ceil(retryAfterMs / 1000)}`,
-});
+/**
+ * As draft-ietf-httpapi-ratelimit-headers-10 has them: the quota (`q`) of a window in seconds (`w`) or of what may run
+ * at once, what remains of it (`r`), and the seconds until there is more (`t`).
+ */
+const toRateLimitHeaders = ({ limit, remaining, windowMs, retryAfterMs = 0 }: Failure): Record<string, string> => {
+  const seconds = Math.ceil(retryAfterMs / 1000);
+  return windowMs === undefined
+    ? { 'ratelimit-policy': `"replies";q=${limit};qu="concurrent-requests"`, ratelimit: `"replies";r=${remaining}` }
+    : {
+        'ratelimit-policy': `"requests";q=${limit};w=${windowMs / 1000}`,
+        ratelimit: `"requests";r=${remaining};t=${seconds}`,
+      };
+};
 
 export interface HttpErrorOptions {
   readonly clock: Clock;
   readonly maxPayloadBytes: number;
   readonly onError: (error: LLMError) => void;
+  /** Told the code of what was refused before it was a request. */
+  readonly onRefusal: (code: ErrorCode) => void;
 }
 
 type FailureContext = Pick<Failure, 'conversationId' | 'requestId'>;
@@ -40,15 +55,17 @@ type FailureContext = Pick<Failure, 'conversationId' | 'requestId'>;
 /** Every error, whoever threw it, becomes one of ours and has the one shape. */
 export const registerHttpErrors = (
   app: FastifyInstance,
-  { clock, maxPayloadBytes, onError }: HttpErrorOptions,
+  { clock, maxPayloadBytes, onError, onRefusal }: HttpErrorOptions,
 ): void => {
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const known = toKnown(error, maxPayloadBytes);
     if (known.code === 'internal_error') onError(known);
+    onRefusal(known.code);
     return sendFailure(reply, toFailure(known, clock.now(), toContext(request)));
   });
   app.setNotFoundHandler((request, reply) => {
     const error = new NotFoundError(`There is nothing at ${request.method} ${request.url.split('?')[0]}. See /docs.`);
+    onRefusal(error.code);
     return sendFailure(reply, toFailure(error, clock.now()));
   });
 };

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.ts';
-import { toLLMError, type LLMError } from '../../errors.ts';
+import { toLLMError, type ErrorCode, type LLMError } from '../../errors.ts';
 import type { LLMChatService } from '../../chat/llm-chat-service.ts';
 import { toFailure, type Failure } from '../../chat/results.ts';
 import type { LLMCancel, LLMRequest, LLMResume } from '../../protocol/client-events.ts';
@@ -20,6 +20,8 @@ export interface SessionParts {
   readonly asker: Asker;
   readonly maxPayloadBytes: number;
   readonly onError: (error: LLMError) => void;
+  /** Told the code of what was refused before it was a request. */
+  readonly onRefusal: (code: ErrorCode) => void;
 }
 
 /** So many wrong frames in a row are no accident. */
@@ -54,6 +56,7 @@ export class SocketSession {
     if (this.#parts.sender.closed) return; // what is asked behind our goodbye could not be answered
     const frame = parseClientFrame(data, isBinary, this.#parts.maxPayloadBytes);
     if (frame.type === 'refused') {
+      this.#parts.onRefusal(frame.error.code);
       this.#refuse(toFailure(frame.error, this.#parts.clock.now(), frame.context));
       if (frame.error.code === 'unsupported') return; // well formed, and may work with a later version
       this.#invalid += 1;

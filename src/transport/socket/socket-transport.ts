@@ -2,7 +2,7 @@ import websocket, { type WebSocket } from '@fastify/websocket';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { Deadlines } from '../../deadlines.ts';
-import { NotFoundError, type LLMError } from '../../errors.ts';
+import { NotFoundError, type ErrorCode, type LLMError } from '../../errors.ts';
 import { selectSubprotocol } from '../../auth/credentials.ts';
 import type { LLMChatService } from '../../chat/llm-chat-service.ts';
 import type { Asker } from '../door.ts';
@@ -19,6 +19,8 @@ export interface SocketTransportOptions {
   /** Who asks, by what the handshake brought; the handshake was refused before where nobody may. */
   readonly toAsker: (request: FastifyRequest) => Asker;
   readonly onError: (error: LLMError) => void;
+  /** Told the code of what was refused before it was a request. */
+  readonly onRefusal: (code: ErrorCode) => void;
 }
 
 export const SOCKET_PATH = '/ws';
@@ -70,9 +72,9 @@ const toServerOptions = ({ maxPayloadBytes }: SocketTransportOptions) => {
 
 // Listeners are attached before anything is waited for: the first frame may be here already.
 const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransportOptions): void => {
-  const { chat, clock, deadlines, maxPayloadBytes, toAsker, onError } = options;
+  const { deadlines, toAsker } = options;
   const sender = new SocketSender(socket, request.raw.socket, deadlines);
-  const session = new SocketSession({ chat, clock, sender, asker: toAsker(request), maxPayloadBytes, onError });
+  const session = new SocketSession({ ...options, sender, asker: toAsker(request) });
   const heartbeat = startHeartbeat(socket, sender, deadlines);
   socket.on('message', (data, isBinary) => {
     const handled = session.onFrame(toBuffer(data), isBinary);

@@ -131,8 +131,10 @@ describe('POST /generate_response', () => {
 
   it('interrupts a running reply where it is told to', async () => {
     await using service = await RunningService.start();
-    service.ollama.next(createGatedReply().script);
+    const { script, gate } = createGatedReply();
+    service.ollama.next(script);
     const { body } = await service.post('/generate_response', ask('hello', { background: true }));
+    await gate.reached;
     const busy = await service.post('/generate_response', ask('and?'));
     expect(busy).toMatchObject({
       status: 409,
