@@ -29,6 +29,7 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
     'limits',
     'providers',
     'stores',
+    'conversation',
     'config',
     'telemetry',
     'deadlines.ts',

@@ -13,7 +13,7 @@ import type { Quota } from '../limits/quota.ts';
 import type { Replies } from '../replies/replies.ts';
 import type { Begin, BeginAnswer, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
 import { checkChatRequest, toFingerprint, type ChatRequest, type CheckedRequest } from './chat-request.ts';
-import { Claim, inTurn } from './turn.ts';
+import { Claim, inTurn, toChargeName } from './turn.ts';
 import type { ChosenModel, ModelDirectory } from './model-directory.ts';
 import { checkCapabilities, Prompt, type PromptPolicy } from './prompt.ts';
 import type { Accepted } from './results.ts';
@@ -88,19 +88,25 @@ export class Admission {
     if (request.format !== undefined) checkFormat(request.format);
     const named = { ...checked, requestId: request.requestId ?? ids.newId() };
     const messageId = store.toMessageId(named, ids.newId());
-    await using claim = new Claim({ queue, quota, caller: request.caller ?? request.owner, charge: messageId });
+    await using claim = new Claim({
+      queue,
+      quota,
+      caller: request.caller ?? request.owner,
+      charge: toChargeName(named),
+    });
     const attempt = { request: named, messageId, arrivedAt, claim };
     for (let opening = 0; opening < MAX_OPENINGS; opening++) {
       const opened = await store.open(named, named.requestId);
-      const accepted = (await this.#repeat(named, opened)) ?? (await this.#begin(attempt, opened));
+      const accepted = (await this.#repeat(attempt, opened)) ?? (await this.#begin(attempt, opened));
       if (accepted) return accepted;
     }
     throw new StorageUnavailableError('The conversation keeps changing. Try again.', { retryAfterMs: 1000 });
   }
 
   /** The reply of the same request, where it was begun before. */
-  async #repeat(request: Named, { request: known }: Opened): Promise<Accepted | undefined> {
+  async #repeat({ request, claim }: Attempt, { request: known }: Opened): Promise<Accepted | undefined> {
     if (!known) return undefined;
+    claim.yieldTo();
     if (known.fingerprint !== toFingerprint(request)) throw conflict(request.requestId);
     return this.#attach(known.messageId);
   }
@@ -147,8 +153,10 @@ export class Admission {
       case 'begun':
         return this.#start(begin, answer.token, attempt, chosen.prompt);
       case 'exists':
+        attempt.claim.yieldTo();
         return this.#attach(answer.messageId);
       case 'conflict':
+        attempt.claim.yieldTo();
         throw conflict(begin.requestId);
       default:
         return undefined;

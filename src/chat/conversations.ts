@@ -1,14 +1,19 @@
+import type { Clock } from '../clock.ts';
 import { ConversationExistsError, InvalidRequestError, NotFoundError } from '../errors.ts';
-import type { Message, Metadata, StoredMessage } from '../conversation/message.ts';
+import type { AssistantMessage, Message, Metadata, StoredMessage } from '../conversation/message.ts';
+import { WINDOW_MS, type Quota } from '../limits/quota.ts';
 import type { Replies } from '../replies/replies.ts';
-import type { ChatStore, ConversationPatch } from '../stores/chat-store.ts';
+import type { ChatStore, ConversationKey, ConversationPatch } from '../stores/chat-store.ts';
 import { ANONYMOUS } from '../conversation/owner.ts';
+import { toChargeName } from './turn.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { toConversationView, type ConversationView } from './results.ts';
 
 export interface OwnerOption {
   /** Whose conversation it is; `anonymous` by default. */
   readonly owner?: string;
+  /** Who is limited; the owner by default. */
+  readonly caller?: string;
 }
 
 export interface WatchOptions extends OwnerOption {
@@ -55,16 +60,19 @@ export interface ConversationsParts {
   readonly store: ChatStore;
   readonly replies: Replies;
   readonly models: ModelDirectory;
+  readonly quota: Quota;
+  readonly clock: Clock;
 }
 
 const DEFAULT_PAGE = 50;
+const RECENT = 200;
 
 /** What was said: made, read and removed. Its methods throw `LLMError`s. */
 export class Conversations {
   readonly #parts: ConversationsParts;
 
-  constructor({ store, replies, models }: ConversationsParts) {
-    this.#parts = { store, replies, models };
+  constructor({ store, replies, models, quota, clock }: ConversationsParts) {
+    this.#parts = { store, replies, models, quota, clock };
   }
 
   /** @throws ConversationExistsError */
@@ -130,14 +138,26 @@ export class Conversations {
   }
 
   /** @throws NotFoundError */
-  async delete(conversationId: string, { owner = ANONYMOUS }: OwnerOption): Promise<void> {
+  async delete(conversationId: string, { owner = ANONYMOUS, caller = owner }: OwnerOption): Promise<void> {
     const key = { owner, conversationId };
     const conversation = await this.#parts.store.loadConversation(key);
     if (!conversation) throw noConversation();
     const active = conversation.activeReply && (await this.#parts.store.loadReply(conversation.activeReply));
     if (active) await this.#parts.replies.cancel(active);
+    const recent = await this.#loadRecent(key);
     const answer = await this.#parts.store.deleteConversation(key);
     if (answer.type === 'gone') throw noConversation();
+    // With the conversation its request ids are free again: what they have cost is not.
+    for (const { id, requestId } of recent) {
+      await this.#parts.quota.detach({ owner: caller, request: toChargeName({ conversationId, requestId }) }, id);
+    }
+  }
+
+  /** The replies of the last minute: as many as a page has. */
+  async #loadRecent(key: ConversationKey): Promise<readonly AssistantMessage[]> {
+    const since = this.#parts.clock.now() - WINDOW_MS;
+    const messages = (await this.#parts.store.loadMessages(key, { limit: RECENT })) ?? [];
+    return messages.filter((message) => message.role === 'assistant').filter(({ createdAt }) => createdAt >= since);
   }
 }
 

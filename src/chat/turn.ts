@@ -9,12 +9,16 @@ export interface Turn {
   readonly place?: Place;
 }
 
+/** What a request is charged under: its conversation and its id; the length keeps the two apart. */
+export const toChargeName = ({ conversationId, requestId }: { conversationId: string; requestId: string }): string =>
+  `${conversationId.length}:${conversationId}${requestId}`;
+
 export interface ClaimOptions {
   readonly quota: Quota;
   readonly queue: FairQueue;
   /** Who is limited. */
   readonly caller: string;
-  /** Names what is charged, and nothing else ever: an id that was used before would be charged no more. */
+  /** Names the request, on every instance: however often it is asked at once, it is charged once. */
   readonly charge: string;
 }
 
@@ -49,6 +53,12 @@ export class Claim implements AsyncDisposable {
   leave(): void {
     this.#place?.[Symbol.dispose]();
     this.#place = undefined;
+  }
+
+  /** The same request has a reply already: the charge is that reply's, and not to be given back. */
+  yieldTo(): void {
+    this.#charged = undefined;
+    this.leave();
   }
 
   /** Hands everything over to the reply that has begun. */

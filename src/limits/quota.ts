@@ -17,7 +17,9 @@ export interface Charged {
 /** Leases of running replies are renewed this often. */
 const RENEW_MS = 1_000;
 /** Of the limit of requests. */
-const WINDOW_MS = 60_000;
+export const WINDOW_MS = 60_000;
+/** What was charged once is not refused. */
+const BOUNDLESS: CallerAllowance = { requestsPerMinute: 1_000_000_000, maxConcurrent: 1_000_000_000 };
 /** When a running reply will end is not known: soon enough to ask again. */
 const BUSY_RETRY_MS = 1_000;
 
@@ -61,6 +63,21 @@ export class Quota implements Disposable {
       );
     }
     return this.#toCharged(request, answer.remaining);
+  }
+
+  /**
+   * The request's id is free again, but it stays charged: under a name that nobody can repeat. Never rejects: a store
+   * that is away keeps its count.
+   */
+  async detach({ owner, request }: CallerRequest, name: string): Promise<void> {
+    const detached = { owner, request: name };
+    try {
+      await this.#limits.charge(detached, BOUNDLESS);
+      await this.#limits.release(detached);
+      await this.#limits.refund({ owner, request });
+    } catch {
+      // Counted under its own name then: it cannot be charged twice, and leaves the minute all the same.
+    }
   }
 
   [Symbol.dispose](): void {

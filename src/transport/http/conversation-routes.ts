@@ -143,7 +143,7 @@ export const registerConversationRoutes = (app: Routes, { chat, toAsker, newId }
       },
     },
     async (request, reply) => {
-      const deleted = await chat.deleteConversation(request.params.conversation_id, { owner: toAsker(request).owner });
+      const deleted = await chat.deleteConversation(request.params.conversation_id, toAsker(request));
       if (!deleted.success) return sendFailure(reply, deleted);
       return { success: true as const, conversation_id: deleted.conversationId };
     },
