@@ -92,10 +92,12 @@ export class ReplyReader {
     using nudge = new Nudge(this.#store, this.#clock, messageId);
     while (!signal.aborted) {
       if (this.#findLive(messageId)) return { seq };
-      const after: number = seq;
-      const entries = yield* askPatiently(this.#clock, () => this.#look(messageId, after), signal);
+      const told: number = seq;
+      const entries = yield* askPatiently(this.#clock, () => this.#look(messageId, told), signal);
       if (signal.aborted) return;
       if (!entries) return yield DELETED;
+      // A store that came back without its tail, and an end in the tail's place: the watcher has more than is stored.
+      if (told > after && entries.some((entry) => entry.seq <= told)) return { seq: told + 1 };
       if (entries.length > 0) {
         nudge.touch();
         yield { type: 'entries', entries };
