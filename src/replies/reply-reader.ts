@@ -5,16 +5,7 @@ import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
 import type { LiveReply } from './live-reply.ts';
 import { Nudge } from './nudge.ts';
 import { askPatiently } from './patience.ts';
-import type { ReplyUpdate } from './reply-update.ts';
-
-/** What the watcher has seen. */
-export interface Position {
-  /** The last event; 0 is none. */
-  readonly seq: number;
-  /** Of `content` as of `seq`, where the watcher knows them: they are compared with the stored text. */
-  readonly at?: number;
-  readonly digest?: string;
-}
+import type { Position, ReplyUpdate } from './reply-update.ts';
 
 /** A reply's texts so far. */
 export interface ReplyTexts extends Transcript {

@@ -4,12 +4,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Whether this machine has one; where it has none, one loud line says what to do. */
-export const hasNginx = ((): boolean => {
-  const isThere = spawnSync('nginx', ['-v']).status === 0;
-  if (!isThere) process.stderr.write('\nNO NGINX: its sample is not tried. apt-get install nginx\n\n');
-  return isThere;
-})();
+/** Whether this machine has one; `tell-what-is-missing.ts` says what to do where it has none. */
+export const hasNginx = spawnSync('nginx', ['-v']).status === 0;
 
 const SAMPLE = new URL('../../examples/nginx.conf', import.meta.url);
 const PATIENCE_MS = 10_000;
