@@ -5,8 +5,8 @@ import type { LogEntry, ReplyOutcome, Usage } from '../conversation/reply-event.
 import type { ChatStore, CloseAnswer, ReplyRecord } from '../stores/chat-store.ts';
 import { LiveReply, type ReplyIdentity } from './live-reply.ts';
 import { LogAppender } from './log-appender.ts';
-import { ReplyReader, type Position, type ReplyTexts } from './reply-reader.ts';
-import type { ReplyUpdate } from './reply-update.ts';
+import { ReplyReader, type ReplyTexts } from './reply-reader.ts';
+import type { Position, ReplyUpdate } from './reply-update.ts';
 import { ReplyWriter, type WriterTask } from './reply-writer.ts';
 import { sealAbandoned } from './sweeper.ts';
 

@@ -5,16 +5,7 @@ import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
 import type { LiveReply } from './live-reply.ts';
 import { Nudge } from './nudge.ts';
 import { askPatiently } from './patience.ts';
-import type { ReplyUpdate } from './reply-update.ts';
-
-/** What the watcher has seen. */
-export interface Position {
-  /** The last event; 0 is none. */
-  readonly seq: number;
-  /** Of `content` as of `seq`, where the watcher knows them: they are compared with the stored text. */
-  readonly at?: number;
-  readonly digest?: string;
-}
+import type { Position, ReplyUpdate } from './reply-update.ts';
 
 /** A reply's texts so far. */
 export interface ReplyTexts extends Transcript {
@@ -92,10 +83,12 @@ export class ReplyReader {
     using nudge = new Nudge(this.#store, this.#clock, messageId);
     while (!signal.aborted) {
       if (this.#findLive(messageId)) return { seq };
-      const after: number = seq;
-      const entries = yield* askPatiently(this.#clock, () => this.#look(messageId, after), signal);
+      const told: number = seq;
+      const entries = yield* askPatiently(this.#clock, () => this.#look(messageId, told), signal);
       if (signal.aborted) return;
       if (!entries) return yield DELETED;
+      // A store that came back without its tail, and an end in the tail's place: the watcher has more than is stored.
+      if (told > after && entries.some((entry) => entry.seq <= told)) return { seq: told + 1 };
       if (entries.length > 0) {
         nudge.touch();
         yield { type: 'entries', entries };

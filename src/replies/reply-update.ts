@@ -10,3 +10,12 @@ export type ReplyUpdate =
   | { readonly type: 'rewind'; readonly seq: number; readonly channel: Channel; readonly text: string }
   /** The watch ends although the end is not stored. */
   | { readonly type: 'unstored-end'; readonly failure: ReplyFailure };
+
+/** What the watcher has seen. */
+export interface Position {
+  /** The last event; 0 is none. */
+  readonly seq: number;
+  /** Of `content` as of `seq`, where the watcher knows them: they are compared with the stored text. */
+  readonly at?: number;
+  readonly digest?: string;
+}

@@ -3,8 +3,7 @@ import { toReplyResult, toUnstoredFailure, type Accepted, type Failure, type Rep
 import type { LLMErrorData } from '../protocol/errors.ts';
 import type { StreamMode, Timings, Usage } from '../protocol/fields.ts';
 import type { LLMAccepted, LLMResponse, LLMStatus, ServerFrame } from '../protocol/server-events.ts';
-import type { Position } from '../replies/reply-reader.ts';
-import type { ReplyUpdate } from '../replies/reply-update.ts';
+import type { Position, ReplyUpdate } from '../replies/reply-update.ts';
 import type { ReplyStatus } from '../replies/reply-status.ts';
 import type { ReplyRecord } from '../stores/chat-store.ts';
 import type * as Internal from '../conversation/reply-event.ts';

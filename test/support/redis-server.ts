@@ -11,12 +11,8 @@ const BINARY = 'redis-server';
 const HOST = '127.0.0.1';
 const CLUSTER_BUS_OFFSET = 10_000;
 
-/** Whether this machine has one; where it has none, one loud line says what to do. */
-export const hasRedisServer = ((): boolean => {
-  const isThere = spawnSync(BINARY, ['--version']).status === 0;
-  if (!isThere) process.stderr.write('\nNO REDIS: its tests are skipped. apt-get install redis-server\n\n');
-  return isThere;
-})();
+/** Whether this machine has one; `tell-what-is-missing.ts` says what to do where it has none. */
+export const hasRedisServer = spawnSync(BINARY, ['--version']).status === 0;
 
 /** A real redis-server in a folder of its own, which goes with it. */
 export interface RedisServer extends AsyncDisposable {

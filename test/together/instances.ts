@@ -9,7 +9,7 @@ export interface InstancesOptions {
   readonly count?: number;
   readonly settings?: Variables;
   /** Where the instances find Redis, when not at its own address. */
-  readonly toRedisUrl?: (redis: RedisServer) => Promise<string>;
+  readonly toRedisUrl?: (redis: RedisServer, index: number) => Promise<string>;
   /** More settings of redis-server. */
   readonly redis?: readonly string[];
 }
@@ -37,10 +37,11 @@ export class Instances implements AsyncDisposable {
     await using opening = new AsyncDisposableStack();
     const redis = opening.use(await startRedisServer(...DURABLE, ...more));
     const ollama = opening.use(await ScriptedOllama.start({ parallel: 64 }));
-    const url = (await toRedisUrl?.(redis)) ?? redis.url;
-    const start = (): Promise<RunningService> =>
-      RunningService.start({ ollama, settings: { REDIS_URL: url, LLM_CONCURRENCY: '64', ...settings } });
-    const all = await Promise.all(Array.from({ length: count }, start));
+    const start = async (index: number): Promise<RunningService> => {
+      const url = (await toRedisUrl?.(redis, index)) ?? redis.url;
+      return RunningService.start({ ollama, settings: { REDIS_URL: url, LLM_CONCURRENCY: '64', ...settings } });
+    };
+    const all = await Promise.all(Array.from({ length: count }, (_, index) => start(index)));
     for (const instance of all) opening.use(instance);
     return new Instances({ redis, ollama, all, opened: opening.move() });
   }

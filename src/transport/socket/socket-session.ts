@@ -5,7 +5,7 @@ import { toFailure, type Failure } from '../../chat/results.ts';
 import type { LLMCancel, LLMRequest, LLMResume } from '../../protocol/client-events.ts';
 import type { StreamMode } from '../../protocol/fields.ts';
 import type { ServerFrame } from '../../protocol/server-events.ts';
-import type { Position } from '../../replies/reply-reader.ts';
+import type { Position } from '../../replies/reply-update.ts';
 import type { ReplyRecord } from '../../stores/chat-store.ts';
 import { encodeFrame, ReplyFrames, toAcceptedData, toErrorData } from '../reply-frames.ts';
 import type { Asker } from '../door.ts';
