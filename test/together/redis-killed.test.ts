@@ -58,7 +58,7 @@ interface Watch {
 const watch = async (instances: Instances, index: number): Promise<Watch> => {
   const here = await instances.at(index).connect();
   const there = await instances.at(index + 1).connect();
-  const messageId = await begin(here, 'Count!', { conversation_id: `c${index}` });
+  const messageId = await begin(here, 'Count!', { conversation_id: `c${index}`, options: { max_tokens: 2 * WORDS } });
   there.send('llm_resume', { message_id: messageId, seq: 0 });
   return { messageId, clients: [here, there] };
 };
