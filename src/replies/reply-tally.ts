@@ -17,6 +17,11 @@ export class ReplyTally {
     this.#promptTokens = promptTokens;
   }
 
+  /** The model's turn has not come. */
+  wait(): void {
+    this.#startedAt = undefined;
+  }
+
   /** The model's turn has come. */
   start(now: number): void {
     this.#startedAt = now;

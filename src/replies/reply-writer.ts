@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { Deadlines } from '../deadlines.ts';
+import type { Deadline, Deadlines } from '../deadlines.ts';
 import {
   BackendError,
   BackendTimeoutError,
@@ -72,6 +72,7 @@ export class ReplyWriter {
   /** Undefined where somebody else has ended the reply. */
   readonly #decision = Promise.withResolvers<ReplyOutcome | undefined>();
   #isDecided = false;
+  #deadline: Deadline | undefined;
   /** When the backend let go. */
   #reading: Promise<number> | undefined;
   #closing: Promise<void> | undefined;
@@ -141,7 +142,8 @@ export class ReplyWriter {
   /** Begins to read the backend; says how the reply ends as soon as that is known. */
   async #decide(): Promise<ReplyOutcome | undefined> {
     const { clock, deadlines, turnTimeoutMs } = this.#parts;
-    using _deadline = deadlines.start(turnTimeoutMs, () => this.#stop(toTimeout(turnTimeoutMs)));
+    using deadline = deadlines.start(turnTimeoutMs, () => this.#stop(toTimeout(turnTimeoutMs)));
+    this.#deadline = deadline;
     this.#tally.start(clock.now());
     this.#reading = this.#read().then(() => clock.now());
     return await this.#decision.promise;
@@ -165,11 +167,22 @@ export class ReplyWriter {
     for (const part of parts) {
       if (this.#isDecided) return;
       if (part.type === 'context') this.#tail.add(part);
-      else if (part.type === 'turn') this.#tally.start(now);
-      else if (part.type === 'queued') this.#live.setStatus(toQueued(part));
+      else if (part.type === 'turn') this.#beginTurn(now);
+      else if (part.type === 'queued') this.#queue(part);
       else this.#takePart(part, now);
     }
     this.#tail.flush();
+  }
+
+  #queue(part: QueuedPart): void {
+    this.#tally.wait();
+    this.#deadline?.reset(Number.POSITIVE_INFINITY); // waiting has a limit of its own
+    this.#live.setStatus(toQueued(part));
+  }
+
+  #beginTurn(now: number): void {
+    this.#tally.start(now);
+    this.#deadline?.reset(this.#parts.turnTimeoutMs);
   }
 
   #takePart(part: Part, now: number): void {

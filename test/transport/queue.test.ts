@@ -372,3 +372,31 @@ describe('GET /health', () => {
     });
   });
 });
+
+describe('the time of a reply that waits', () => {
+  it('begins with its turn: LLM_TURN_TIMEOUT does not run in the queue', async () => {
+    await using rig = await start({ LLM_TURN_TIMEOUT: '20', LLM_TIMEOUT: '600' });
+    const { gate } = await hold(rig.service);
+    const { script, gate: second } = createGatedReply();
+    rig.service.ollama.next(script);
+    const waiting = ask(rig.service, 'waits');
+    await rig.service.ollama.ledger.until(() => rig.service.chat.load.waiting === 1);
+    await rig.clock.advance(15_000);
+    gate.open();
+    await second.reached;
+    await rig.clock.advance(15_000);
+    second.open();
+    expect(await waiting).toMatchObject({ status: 200, body: { timings: { queued_ms: 15_000 } } });
+  });
+
+  it('is told as queued when it ends there', async () => {
+    await using rig = await start();
+    const { gate } = await hold(rig.service);
+    const { body } = await ask(rig.service, 'waits', { background: true });
+    await rig.clock.advance(15_000);
+    await rig.service.call(`/replies/${String(body['message_id'])}/cancel`, { method: 'POST' });
+    const reply = await rig.service.call(`/replies/${String(body['message_id'])}`);
+    expect(reply.body).toMatchObject({ state: 'cancelled', timings: { queued_ms: 15_000 } });
+    gate.open();
+  });
+});
