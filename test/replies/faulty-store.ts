@@ -29,7 +29,7 @@ export const lostAnswer: Fault = async (work) => {
 };
 
 /** The store says that it has done it, and has lost it: an append of one reply. */
-// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the answer to that one kind of call
+// The answer to that one kind of call.
 export const acknowledgedAndLost: Fault = async <T>() => [{ type: 'ok' }] as T;
 
 export const works: Fault = (work) => work();

@@ -13,7 +13,6 @@ export interface Query<Row> {
 /** Prepares `sql` once, for the life of the database. */
 export const prepareQuery = <Row extends object = never>(database: DatabaseSync, sql: string): Query<Row> => {
   const statement = database.prepare(sql);
-  // oxlint-disable typescript/no-unsafe-type-assertion -- SQLite has no types to tell
   return {
     // The tables are STRICT and each statement names its columns beside `Row`: that is what comes back.
     get: (values = {}) => statement.get(values) as Row | undefined,
