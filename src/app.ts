@@ -88,6 +88,7 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
     host: config.host,
     allowedOrigins: config.allowedOrigins,
     hasKeys: config.apiKeys.length > 0,
+    isBehindProxy: config.trustProxy.length > 0,
   });
   registerHttpErrors(server, { clock, maxPayloadBytes: config.maxPayloadBytes, onError, onRefusal });
   await server.register(helmet, { contentSecurityPolicy: CONTENT_SECURITY_POLICY, strictTransportSecurity: false });

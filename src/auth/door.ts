@@ -9,6 +9,8 @@ export interface DoorOptions {
   readonly allowedOrigins: readonly string[] | undefined;
   /** Whether callers must show a key. */
   readonly hasKeys: boolean;
+  /** Whether a proxy that is trusted stands in front: it passes on the name that people know. */
+  readonly isBehindProxy?: boolean;
 }
 
 /** What a request must say of itself before anybody asks for its key: a web page elsewhere stays outside. */
@@ -27,8 +29,9 @@ export interface Door {
   allowsOrigin(origin: string | undefined, hostHeader: string | undefined): boolean;
 }
 
-export const createDoor = ({ host, allowedOrigins, hasKeys }: DoorOptions): Door => {
-  const listensOnLoopback = isLoopback(host);
+export const createDoor = ({ host, allowedOrigins, hasKeys, isBehindProxy = false }: DoorOptions): Door => {
+  // A page whose name was pointed here has no key: where one is needed, the proxy may pass on any name.
+  const isOwnMachineOnly = isLoopback(host) && !(hasKeys && isBehindProxy);
   const listed = allowedOrigins && toOriginTexts(allowedOrigins);
   const allowsOrigin: Door['allowsOrigin'] = (text, hostHeader) => {
     if (text === undefined) return true;
@@ -40,7 +43,7 @@ export const createDoor = ({ host, allowedOrigins, hasKeys }: DoorOptions): Door
   return {
     allowsOrigin,
     checkHost(hostHeader) {
-      if (listensOnLoopback && !isLoopbackHost(hostHeader)) throw new ForbiddenError(FOREIGN_HOST);
+      if (isOwnMachineOnly && !isLoopbackHost(hostHeader)) throw new ForbiddenError(FOREIGN_HOST);
     },
     checkOrigin(origin, hostHeader) {
       if (!allowsOrigin(origin, hostHeader)) throw new ForbiddenError(FOREIGN_ORIGIN);

@@ -1,14 +1,14 @@
 import type { Clock } from '../clock.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { toLLMError, type LLMError } from '../errors.ts';
-import type { LogEntry, ReplyOutcome, Usage } from '../conversation/reply-event.ts';
+import type { LogEntry, ReplyOutcome } from '../conversation/reply-event.ts';
 import type { ChatStore, CloseAnswer, ReplyRecord } from '../stores/chat-store.ts';
 import { LiveReply, type ReplyIdentity } from './live-reply.ts';
 import { LogAppender } from './log-appender.ts';
 import { ReplyReader, type ReplyTexts } from './reply-reader.ts';
 import type { Position, ReplyUpdate } from './reply-update.ts';
 import { ReplyWriter, type WriterTask } from './reply-writer.ts';
-import { sealAbandoned } from './sweeper.ts';
+import { estimateFigures, sealAbandoned } from './sweeper.ts';
 
 export interface RepliesParts {
   readonly store: ChatStore;
@@ -40,8 +40,6 @@ const BEAT_MS = 500;
 const RETAIN_MS = 5_000;
 /** How long an interrupted reply may take to store its end. */
 const INTERRUPT_MS = 2_000;
-/** Of a reply that another process wrote. */
-const UNKNOWN_USAGE: Usage = { promptTokens: 0, completionTokens: 0, source: 'estimated' };
 
 /** The replies of this instance: those it writes, and the way to watch and end any. */
 export class Replies implements AsyncDisposable {
@@ -113,7 +111,7 @@ export class Replies implements AsyncDisposable {
     const now = this.#parts.clock.now();
     const counted = running
       ? { usage: running.writer.tally.usage(), timings: running.writer.tally.timings(now) }
-      : { usage: UNKNOWN_USAGE, timings: { queuedMs: 0, loadMs: 0, totalMs: now - record.createdAt } };
+      : await estimateFigures(this.#parts.store, record, now);
     const outcome: ReplyOutcome = { state: 'cancelled', finishReason: 'cancelled', ...counted };
     const closing = { messageId: record.messageId, outcome, endedAt: now };
     const answer = await this.#parts.store.cancel(closing).catch((error: unknown) => {

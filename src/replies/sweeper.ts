@@ -1,20 +1,35 @@
 import type { Clock } from '../clock.ts';
 import type { ReplyOutcome } from '../conversation/reply-event.ts';
 import { estimateTextTokens } from '../conversation/tokens.ts';
-import { toTranscript, type Transcript } from '../conversation/transcript.ts';
+import { toTranscript } from '../conversation/transcript.ts';
 import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
 
 const BATCH = 50;
+/** More entries than any log has. */
+const MAX_LOG = 10_000;
 
-/** How a reply ends whose writer is gone: nobody knows what it counted and timed, but what it said is there. */
-const toInterrupted = ({ createdAt }: ReplyRecord, said: Transcript, now: number): ReplyOutcome => ({
+type Figures = Pick<ReplyOutcome, 'usage' | 'timings'>;
+
+/** Of a reply that another process writes or wrote: nobody here knows what it counted and timed, but what it said is there. */
+export const estimateFigures = async (
+  store: ChatStore,
+  { messageId, createdAt }: ReplyRecord,
+  now: number,
+): Promise<Figures> => {
+  const { thinking, content } = toTranscript(await store.readLog(messageId, 0, MAX_LOG));
+  return {
+    usage: { promptTokens: 0, completionTokens: estimateTextTokens(thinking + content), source: 'estimated' },
+    timings: { queuedMs: 0, loadMs: 0, totalMs: now - createdAt },
+  };
+};
+
+const toInterrupted = (figures: Figures): ReplyOutcome => ({
   state: 'failed',
   failure: {
     code: 'interrupted',
     message: 'The service was stopped while it answered. What was said is kept; ask again.',
   },
-  usage: { promptTokens: 0, completionTokens: estimateTextTokens(said.thinking + said.content), source: 'estimated' },
-  timings: { queuedMs: 0, loadMs: 0, totalMs: now - createdAt },
+  ...figures,
 });
 
 export interface SweepParts {
@@ -39,8 +54,7 @@ const sealAll = async ({ store, clock, isOurs }: SweepParts, abandoned: readonly
   for (const reply of abandoned) {
     if (isOurs(reply.messageId)) continue;
     const now = clock.now();
-    const said = toTranscript(await store.readLog(reply.messageId, 0, reply.seq));
-    const outcome = toInterrupted(reply, said, now);
+    const outcome = toInterrupted(await estimateFigures(store, reply, now));
     const answer = await store.seal({ messageId: reply.messageId, outcome, endedAt: now });
     if (answer.type === 'ok') sealed += 1;
   }

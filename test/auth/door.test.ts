@@ -44,6 +44,13 @@ describe('the Host header, listening on loopback', () => {
     expect(() => open({ host }).checkHost('evil.example')).toThrow(ForbiddenError);
   });
 
+  it('may be any behind a proxy that is trusted, where a key is needed besides', () => {
+    const host = '127.0.0.1';
+    expect(() => open({ host, hasKeys: true, isBehindProxy: true }).checkHost('chat.example.com')).not.toThrow();
+    expect(() => open({ host, hasKeys: false, isBehindProxy: true }).checkHost('chat.example.com')).toThrow();
+    expect(() => open({ host, hasKeys: true }).checkHost('chat.example.com')).toThrow(ForbiddenError);
+  });
+
   it.each(['0.0.0.0', '::', '192.168.1.2', 'chat.example.com'])('may be any when HOST is %s', (host) => {
     expect(() => open({ host }).checkHost('chat.example.com')).not.toThrow();
   });

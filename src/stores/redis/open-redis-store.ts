@@ -60,9 +60,11 @@ const connect = async (connection: RedisConnection, address: RedisAddress): Prom
   try {
     await connection.connect();
     await connection.ping();
+    // A database that is not there is passed over in silence otherwise, and the first one taken.
+    if (address.db !== undefined) await connection.askEach('SELECT', String(address.db));
   } catch (cause) {
     throw new StorageUnavailableError(
-      `Redis at ${describeAddress(address)} does not let us in (${toReason(cause)}). Start it, or set REDIS_URL to where it is, with its user and password.`,
+      `Redis at ${describeAddress(address)} does not let us in (${toReason(cause)}). Start it, or set REDIS_URL to where it is, with its user, password and a database that it has.`,
       { cause },
     );
   }
