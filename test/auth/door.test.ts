@@ -47,7 +47,9 @@ describe('the Host header, listening on loopback', () => {
   it('may be any behind a proxy that is trusted, where a key is needed besides', () => {
     const host = '127.0.0.1';
     expect(() => open({ host, hasKeys: true, isBehindProxy: true }).checkHost('chat.example.com')).not.toThrow();
-    expect(() => open({ host, hasKeys: false, isBehindProxy: true }).checkHost('chat.example.com')).toThrow();
+    expect(() => open({ host, hasKeys: false, isBehindProxy: true }).checkHost('chat.example.com')).toThrow(
+      ForbiddenError,
+    );
     expect(() => open({ host, hasKeys: true }).checkHost('chat.example.com')).toThrow(ForbiddenError);
   });
 
