@@ -14,6 +14,7 @@ import type { Replies } from '../replies/replies.ts';
 import type { Begin, BeginAnswer, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
 import { checkChatRequest, toFingerprint, type ChatRequest, type CheckedRequest } from './chat-request.ts';
 import { Claim, inTurn, toChargeName } from './turn.ts';
+import { InOrder } from './in-order.ts';
 import type { ChosenModel, ModelDirectory } from './model-directory.ts';
 import { checkCapabilities, Prompt, type PromptPolicy } from './prompt.ts';
 import type { Accepted } from './results.ts';
@@ -45,7 +46,7 @@ const MAX_OPENINGS = 10;
  */
 export class Admission {
   readonly #parts: AdmissionParts;
-  readonly #admitting = new Map<string, Promise<void>>();
+  readonly #admitting = new InOrder();
   #draining = false;
 
   constructor(parts: AdmissionParts) {
@@ -68,17 +69,7 @@ export class Admission {
    */
   async admit(request: ChatRequest): Promise<Accepted> {
     const key = JSON.stringify([request.owner, request.conversationId]);
-    const admitting = (this.#admitting.get(key) ?? Promise.resolve()).then(() => this.#admit(request));
-    const settled = admitting.then(
-      () => undefined,
-      () => undefined,
-    );
-    this.#admitting.set(key, settled);
-    try {
-      return await admitting;
-    } finally {
-      if (this.#admitting.get(key) === settled) this.#admitting.delete(key);
-    }
+    return this.#admitting.run(key, () => this.#admit(request));
   }
 
   async #admit(request: ChatRequest): Promise<Accepted> {

@@ -1,5 +1,6 @@
 import type { Clock } from '../../clock.ts';
 import { toLLMError, type ErrorCode, type LLMError } from '../../errors.ts';
+import { InOrder } from '../../chat/in-order.ts';
 import type { LLMChatService } from '../../chat/llm-chat-service.ts';
 import { toFailure, type Failure } from '../../chat/results.ts';
 import type { LLMCancel, LLMRequest, LLMResume } from '../../protocol/client-events.ts';
@@ -35,7 +36,7 @@ export class SocketSession {
   readonly #parts: SessionParts;
   readonly #watches = new Map<string, AbortController>();
   /** Requests of one conversation are taken in the order in which they came. */
-  readonly #admissions = new Map<string, Promise<void>>();
+  readonly #admissions = new InOrder();
   /** Replies whose end was told: who cancels too late is not told it twice. */
   readonly #told = new Set<string>();
   #handling = 0;
@@ -87,22 +88,11 @@ export class SocketSession {
       case 'ping':
         return this.#send({ event: 'pong', data: event.data });
       case 'llm_request':
-        return this.#inTurn(event.data.conversation_id, () => this.#request(event.data));
+        return this.#admissions.run(event.data.conversation_id, () => this.#request(event.data));
       case 'llm_resume':
         return this.#resume(event.data);
       case 'llm_cancel':
         return this.#cancel(event.data);
-    }
-  }
-
-  async #inTurn(conversationId: string, work: () => Promise<void>): Promise<void> {
-    const turn = (this.#admissions.get(conversationId) ?? Promise.resolve()).then(work);
-    const settled = turn.catch(() => undefined);
-    this.#admissions.set(conversationId, settled);
-    try {
-      await turn;
-    } finally {
-      if (this.#admissions.get(conversationId) === settled) this.#admissions.delete(conversationId);
     }
   }
 
@@ -128,7 +118,7 @@ export class SocketSession {
         ? { messageId: cancel.message_id }
         : { conversationId: cancel.conversation_id, requestId: cancel.request_id };
     // A cancel right behind its request waits until there is something to cancel.
-    if ('conversationId' in reference) await this.#admissions.get(reference.conversationId);
+    if ('conversationId' in reference) await this.#admissions.settled(reference.conversationId);
     const answer = await chat.cancel(reference, { owner });
     // The request that was to be cancelled has an end of its own: an error of the cancel must not look like it.
     if (!answer.success) return this.#refuse(withoutRequest(answer));
