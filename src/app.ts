@@ -59,7 +59,7 @@ export const buildApp = async (config: Config, given: Partial<Surroundings> = {}
   const { clock = systemClock, ids = systemIds, log = createLog({ level: config.logLevel, pretty: false }) } = given;
   const deadlines = new Deadlines(clock);
   const metrics = new Metrics();
-  const chat = await openChatService(config, { clock, ids, log, deadlines, observer: metrics });
+  const chat = await openChatService(config, { ...given, clock, ids, log, deadlines, observer: metrics });
   const onError = (error: LLMError): void => log.error({ err: error }, 'unexpected error');
   const onRefusal = (code: ErrorCode): void => metrics.countRefusal(code);
   const server = Fastify({

@@ -7,7 +7,7 @@ import {
   keepAlive,
   modelName,
   modelNames,
-  ollamaUrl,
+  ollamaUrls,
   oneOf,
   origins,
   proxies,
@@ -79,10 +79,10 @@ export const Environment = z.object({
     example: '8388608',
   }),
 
-  OLLAMA_BASE_URL: setting(ollamaUrl, 'http://localhost:11434', {
+  OLLAMA_BASE_URL: setting(ollamaUrls, 'http://localhost:11434', {
     group: 'Models',
-    about: 'Where Ollama answers.',
-    example: 'http://192.168.1.20:11434',
+    about: 'Where Ollama answers: up to 32 hosts, separated by commas. Each model is asked where it answers first.',
+    example: 'http://192.168.1.20:11434,http://192.168.1.21:11434',
   }),
   LLM_MODEL: setting(modelName, 'llama3', {
     group: 'Models',
@@ -136,6 +136,17 @@ export const Environment = z.object({
     group: 'Models',
     about: 'How long Ollama keeps the model loaded when idle: 30m, 1h30m, seconds, or -1 for ever.',
     example: '-1',
+  }),
+  LLM_PRELOAD: setting(yesOrNo, 'false', {
+    group: 'Models',
+    about: 'Loads LLM_MODEL at the start, on every host that has it, so that the first reply need not wait for it.',
+    example: 'true',
+  }),
+  LLM_AUTO_PULL: setting(yesOrNo, 'false', {
+    group: 'Models',
+    about:
+      'Downloads models of LLM_MODEL and LLM_MODELS that no host has, onto the first host that answers: LLM_MODEL at the start, the others when they are asked for. Replies wait for it.',
+    example: 'true',
   }),
   LLM_THINK: setting(think, 'false', {
     group: 'Models',

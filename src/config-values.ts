@@ -115,18 +115,34 @@ export const systemPrompt = ({ most }: Pick<Range, 'most'>) =>
 
 export const folder = matching(/^[^\0]{1,1000}$/, 'the path of a folder, such as ./data');
 
-/** The base of the Ollama API, without a slash at its end. */
-export const ollamaUrl = value((text, refuse) => {
-  if (text.includes(',')) {
-    refuse('must be one URL: several hosts, separated by commas, are not supported by this version');
-    return text;
-  }
+const MOST_HOSTS = 32;
+
+/** The bases of the Ollama API, separated by commas, each without a slash at its end. */
+export const ollamaUrls = value((text, refuse) => {
+  const items = text.split(',').map((item) => item.trim());
+  const given = items.filter((item) => item !== '' || items.length === 1); // a comma at the end names no host
+  if (given.length === 0) refuse('has commas but no URL, such as http://localhost:11434');
+  if (given.length > MOST_HOSTS) refuse(`must name at most ${MOST_HOSTS} hosts, not ${given.length}`);
+  const urls = given.map((item) => readOllamaUrl(item, refuse));
+  const addresses = urls.map(withoutCredentials);
+  const twice = addresses.find((address, index) => addresses.indexOf(address) !== index);
+  if (twice !== undefined) refuse(`must name each host once; it has ${quote(twice)} more than once`);
+  return urls;
+});
+
+/** Who asks does not make it another host. */
+const withoutCredentials = (text: string): string => {
+  const url = URL.parse(text);
+  return url === null ? text : `${url.origin}${url.pathname}`;
+};
+
+const readOllamaUrl = (text: string, refuse: Refuse): string => {
   const url = URL.parse(text);
   if (url === null || !/^https?:\/\//i.test(text))
     refuse(`must be a URL that begins with http:// or https://, such as http://localhost:11434, not ${quote(text)}`);
   else if (/[?#]/.test(text)) refuse('must be a URL without a query ("?") and a fragment ("#")');
   return url?.href.replace(/\/+$/, '') ?? text;
-});
+};
 
 const REDIS_SCHEME = /^(?:rediss?(?:-cluster)?|unix):$/;
 

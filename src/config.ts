@@ -73,8 +73,8 @@ const toConfig = (values: Environment) => ({
   logLevel: values.LOG_LEVEL,
   maxPayloadBytes: values.MAX_PAYLOAD_BYTES,
 
-  /** Without a slash at its end. May hold `user:password@`: not to be printed. */
-  ollamaBaseUrl: values.OLLAMA_BASE_URL,
+  /** One or more, each without a slash at its end. They may hold `user:password@`: not to be printed. */
+  ollamaBaseUrls: values.OLLAMA_BASE_URL,
   /** What answers when a caller names no model. */
   model: values.LLM_MODEL,
   /** What callers may name; begins with `model`, none twice. */
@@ -94,6 +94,10 @@ const toConfig = (values: Environment) => ({
   contextWindow: values.LLM_CONTEXT_WINDOW,
   /** As Ollama takes it: seconds (-1 is for ever) or a Go duration. */
   keepAlive: values.LLM_KEEP_ALIVE,
+  /** Whether `model` is loaded at the start. */
+  preload: values.LLM_PRELOAD,
+  /** Whether models that no host has are downloaded. */
+  autoPull: values.LLM_AUTO_PULL,
   think: values.LLM_THINK,
 
   /** Requests of one caller in any minute. */

@@ -57,6 +57,8 @@ export interface ErrorDetails {
   readonly activeMessageId?: string;
   /** It can pass by itself: worth another attempt as long as nobody has seen any output. */
   readonly transient?: boolean;
+  /** Another host may do what this one cannot: worth an attempt there, as long as nobody has seen any output. */
+  readonly elsewhere?: boolean;
   /** The foreign error behind ours: for the log, never for a client. */
   readonly cause?: unknown;
 }
@@ -78,6 +80,7 @@ export abstract class LLMError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly activeMessageId: string | undefined;
   readonly transient: boolean;
+  readonly elsewhere: boolean;
 
   constructor(message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? {} : { cause: details.cause });
@@ -85,6 +88,7 @@ export abstract class LLMError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.activeMessageId = details.activeMessageId;
     this.transient = details.transient ?? false;
+    this.elsewhere = details.elsewhere ?? false;
   }
 
   get retryable(): boolean {

@@ -2,6 +2,7 @@ import { buildApp, type App } from './app.ts';
 import { ConfigError, loadEnvironment, parseConfig, type Config } from './config.ts';
 import { LLMError } from './errors.ts';
 import { createLog, type Log } from './telemetry/log.ts';
+import { ProgressBar } from './telemetry/progress-bar.ts';
 import { toWelcome } from './welcome.ts';
 
 /** The process: environment, listen, signals. */
@@ -18,17 +19,20 @@ const PARENT_CHECK_MS = 500;
 const main = async (): Promise<void> => {
   const config = parseConfig(loadEnvironment(process.cwd()));
   const isProduction = config.nodeEnv === 'production';
-  const log = createLog({ level: config.logLevel, pretty: process.stdout.isTTY && !isProduction });
+  const bar = process.stdout.isTTY && !isProduction ? new ProgressBar(process.stdout) : undefined;
+  const level = config.logLevel;
+  const log = createLog(bar ? { level, pretty: true, destination: bar, colors: true } : { level, pretty: false });
   logUnexpected(log);
-  const app = await buildApp(config, { log });
+  const app = await buildApp(config, { log, ...(bar && { onDownload: (figures) => bar.show(figures) }) });
   const address = await listen(app, config);
   onStop((reason) => stop(app, log, reason));
   const { backend, fallback } = await app.chat.health();
   const { host, version, hint } = backend;
+  const hosts = backend.hosts.filter(({ status }) => status !== 'down').map((each) => each.host);
   log[hint === undefined ? 'info' : 'warn']({ model: config.model, host, version, hint, fallback }, 'ready');
   if (isProduction) return; // a log of production is lines of JSON, and nothing else
   const hasKeys = config.apiKeys.length > 0;
-  process.stdout.write(toWelcome({ address, hasKeys, model: config.model, host, hint, fallback }));
+  (bar ?? process.stdout).write(toWelcome({ address, hasKeys, model: config.model, hosts, hint, fallback }));
 };
 
 /** Says where it listens; what was opened is closed again where it cannot. */

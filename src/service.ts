@@ -7,10 +7,12 @@ import { ModelDirectory } from './chat/model-directory.ts';
 import { ElizaProvider } from './providers/eliza.ts';
 import { isSameModel } from './conversation/model-name.ts';
 import { OllamaProvider } from './providers/ollama/ollama-provider.ts';
+import { provideModel } from './providers/ollama/provide-model.ts';
+import { withAutoPull } from './providers/ollama/with-auto-pull.ts';
 import { withFormat } from './providers/with-format.ts';
 import { withRetry } from './providers/with-retry.ts';
 import { FairQueue } from './limits/fair-queue.ts';
-import { HostLimiter } from './limits/host-limiter.ts';
+import { HostLimiters } from './limits/host-limiter.ts';
 import { Quota } from './limits/quota.ts';
 import { Replies, type ReplyLog } from './replies/replies.ts';
 import type { CallerLimits } from './stores/caller-limits.ts';
@@ -21,6 +23,7 @@ import { openSqliteStore } from './stores/sqlite/open-sqlite-store.ts';
 import { withTiming } from './stores/timed-store.ts';
 import { createLog, type Log } from './telemetry/log.ts';
 import type { ReplyFigures } from './telemetry/metrics.ts';
+import type { DownloadFigures } from './telemetry/progress-bar.ts';
 
 /** What stands in the place of the machine's own: time and randomness, and where the log goes. */
 export interface Surroundings {
@@ -31,6 +34,8 @@ export interface Surroundings {
   readonly deadlines: Deadlines;
   /** Told of what is worth counting. */
   readonly observer: ServiceObserver;
+  /** Told how far downloads of models are, for who draws it. */
+  readonly onDownload: (figures: DownloadFigures) => void;
 }
 
 /** Counts what happens; `Metrics` is one. */
@@ -52,22 +57,37 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   const deadlines = given.deadlines ?? new Deadlines(clock);
   const { store: opened, limits } = await openStore(config, { clock, ids, instance, log });
   const store = observer ? withTiming(opened, clock, (...timing) => observer.timeStore(...timing)) : opened;
-  const host = new HostLimiter(config.hostRate === undefined ? {} : { repliesPerMinute: config.hostRate });
+  const limiters = new HostLimiters(config.hostRate);
   const ollama = new OllamaProvider({
-    baseUrl: config.ollamaBaseUrl,
+    baseUrls: config.ollamaBaseUrls,
     isAddressShown: config.nodeEnv !== 'production',
     contextWindow: config.contextWindow,
     keepAlive: config.keepAlive,
     silenceMs: config.timeoutMs,
     loadTimeoutMs: config.loadTimeoutMs,
     clock,
+    ids,
     deadlines,
     log,
-    runChore: (load) => host.runChore(load),
+    runChore: (host, load) => limiters.of(host).runChore(load),
   });
-  const provider = withFormat(withRetry(ollama, { clock, ids, maxRetries: config.maxRetries }));
+  const auto = config.autoPull
+    ? withAutoPull(ollama, {
+        contextWindow: config.contextWindow,
+        clock,
+        log,
+        chooseTarget: () => ollama.pullTarget,
+        runPull: (host, pull) => limiters.of(host).runPull(pull),
+        ...(given.onDownload && { onFigures: given.onDownload }),
+      })
+    : undefined;
+  const hasOtherHost = ollama.hasOtherHost.bind(ollama);
+  const provider = withFormat(
+    withRetry(auto?.provider ?? ollama, { clock, ids, maxRetries: config.maxRetries, hasOtherHost }),
+  );
   const models = new ModelDirectory({
     provider,
+    board: ollama,
     ...(config.nodeEnv !== 'production' && { fallback: new ElizaProvider({ clock, ids, standsInFor: config.model }) }),
     defaultModel: config.model,
     allowedModels: config.models,
@@ -77,6 +97,22 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
   const replies = new Replies({ store, clock, deadlines, turnTimeoutMs: config.turnTimeoutMs, log: replyLog });
   const allowance = { requestsPerMinute: config.rateLimit, maxConcurrent: config.maxConcurrent };
   const quota = new Quota(limits, allowance, clock);
+  const queue = new FairQueue({
+    clock,
+    board: ollama,
+    slots: config.concurrency,
+    limit: config.queueLimit,
+    timeoutMs: config.queueTimeoutMs,
+    awayTimeoutMs: config.timeoutMs,
+    ...(config.hostRate !== undefined && {
+      admit: (host: string, signal: AbortSignal) => limiters.of(host).takeReply(signal),
+    }),
+  });
+  const provided = auto && provideModel(auto.provider, ollama, config.model);
+  if (config.preload) {
+    const isThere = provided?.done ?? Promise.resolve(true);
+    void isThere.then((known) => (known ? ollama.preload(config.model) : undefined));
+  }
   return new LLMChatService({
     store,
     replies,
@@ -86,21 +122,18 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
     policy: { maxTurns: config.maxTurns, systemPrompt: config.systemPrompt, think: config.think },
     maxTokens: config.maxTokens,
     instance,
-    queue: new FairQueue({
-      clock,
-      slots: config.concurrency,
-      limit: config.queueLimit,
-      timeoutMs: config.queueTimeoutMs,
-      ...(config.hostRate !== undefined && { admit: (signal: AbortSignal) => host.takeReply(signal) }),
-    }),
+    queue,
     quota,
     onRequest: (outcome) => observer?.countRequest(outcome),
     onError: (error) => log.error({ err: error }, 'unexpected error'),
     onClose: async () => {
       quota[Symbol.dispose]();
       if (!given.deadlines) deadlines[Symbol.dispose]();
+      queue[Symbol.dispose]();
+      provided?.[Symbol.dispose]();
+      auto?.pulls[Symbol.dispose]();
       await ollama[Symbol.asyncDispose]();
-      host[Symbol.dispose]();
+      limiters[Symbol.dispose]();
       await store[Symbol.asyncDispose]();
     },
   });

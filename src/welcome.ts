@@ -6,8 +6,8 @@ export interface Welcome {
   readonly hasKeys: boolean;
   /** What answers when a caller names no model. */
   readonly model: string;
-  /** Where the models are. */
-  readonly host: string | undefined;
+  /** Where the models are: the hosts that answer. */
+  readonly hosts: readonly string[];
   /** What is to be done about host or model; absent where nothing is. */
   readonly hint: string | undefined;
   /** Who answers until the host does for the first time. */
@@ -50,10 +50,10 @@ const toConsoleLine = (url: string, hasKeys: boolean): string => {
 };
 
 /** Who answers, and how to have it otherwise. */
-const toAnswering = ({ model, host, hint, fallback }: Welcome): string => {
+const toAnswering = ({ model, hosts, hint, fallback }: Welcome): string => {
   if (fallback !== undefined) {
     return `ELIZA answers, a small program of rules, until Ollama does. ${hint ?? ''}
   For a real model install Ollama (https://ollama.com/download), then: ollama pull ${model}`;
   }
-  return hint ?? `${model} answers, from ${host}.`;
+  return hint ?? `${model} answers, from ${hosts.join(' and ')}.`;
 };

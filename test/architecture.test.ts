@@ -41,8 +41,8 @@ const PARTS: Readonly<Record<string, readonly string[]>> = {
   protocol: ['errors.ts'],
   chat: ['replies', 'limits', 'providers', 'stores', 'conversation', 'clock.ts', 'errors.ts'],
   replies: ['providers', 'stores', 'conversation', 'deadlines.ts', 'clock.ts', 'errors.ts'],
+  providers: ['limits', 'conversation', 'deadlines.ts', 'clock.ts', 'errors.ts'],
   limits: ['stores', 'clock.ts', 'errors.ts'],
-  providers: ['conversation', 'deadlines.ts', 'clock.ts', 'errors.ts'],
   stores: ['conversation', 'clock.ts', 'errors.ts'],
   // what stands beside it
   config: ['auth', 'conversation'],

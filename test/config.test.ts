@@ -29,7 +29,7 @@ describe('the configuration', () => {
       nodeEnv: 'development',
       logLevel: 'info',
       maxPayloadBytes: 65_536,
-      ollamaBaseUrl: 'http://localhost:11434',
+      ollamaBaseUrls: ['http://localhost:11434'],
       model: 'llama3',
       models: ['llama3'],
       systemPrompt: 'You are a helpful assistant.',
@@ -41,6 +41,8 @@ describe('the configuration', () => {
       maxTurns: 10,
       contextWindow: 8192,
       keepAlive: '30m',
+      preload: false,
+      autoPull: false,
       think: false,
       rateLimit: 10,
       maxConcurrent: 2,
@@ -71,9 +73,11 @@ describe('the configuration', () => {
     ['HOST', '::1', { host: '::1' }],
     ['HOST', 'localhost', { host: 'localhost' }],
     ['PORT', '0', { port: 0 }],
-    ['OLLAMA_BASE_URL', 'https://gpu.example.com/ollama/', { ollamaBaseUrl: 'https://gpu.example.com/ollama' }],
-    ['OLLAMA_BASE_URL', 'http://user:pass@box:11434', { ollamaBaseUrl: 'http://user:pass@box:11434' }],
-    ['OLLAMA_BASE_URL', ' HTTP://Box:11434/ ', { ollamaBaseUrl: 'http://box:11434' }],
+    ['OLLAMA_BASE_URL', 'https://gpu.example.com/ollama/', { ollamaBaseUrls: ['https://gpu.example.com/ollama'] }],
+    ['OLLAMA_BASE_URL', 'http://user:pass@box:11434', { ollamaBaseUrls: ['http://user:pass@box:11434'] }],
+    ['OLLAMA_BASE_URL', ' HTTP://Box:11434/ ', { ollamaBaseUrls: ['http://box:11434'] }],
+    ['OLLAMA_BASE_URL', 'http://a:1/, http://b:1,', { ollamaBaseUrls: ['http://a:1', 'http://b:1'] }],
+    ['LLM_PRELOAD', 'true', { preload: true }],
     ['LLM_MODEL', 'hf.co/some/Model-GGUF:Q4_K_M', { model: 'hf.co/some/Model-GGUF:Q4_K_M' }],
     ['LLM_MODELS', 'qwen3:4b, gemma3', { models: ['llama3', 'qwen3:4b', 'gemma3'] }],
     ['LLM_MODELS', 'gemma3,llama3:latest,gemma3', { models: ['llama3', 'gemma3'] }],
@@ -120,7 +124,10 @@ describe('a wrong setting', () => {
     ['OLLAMA_BASE_URL', 'ftp://box', 'http://'],
     ['OLLAMA_BASE_URL', 'http:box', 'http://'],
     ['OLLAMA_BASE_URL', 'http://', 'http://'],
-    ['OLLAMA_BASE_URL', 'http://a:11434,http://b:11434', 'several hosts, separated by commas, are not supported'],
+    ['OLLAMA_BASE_URL', 'http://a:11434,b:11434', 'http://localhost:11434, not "b:11434"'],
+    ['OLLAMA_BASE_URL', ',', 'has commas but no URL'],
+    ['OLLAMA_BASE_URL', 'http://a,http://u:p@A/', 'it has "http://a/" more than once'],
+    ['OLLAMA_BASE_URL', Array.from({ length: 33 }, (_, at) => `http://a${at}`).join(), 'at most 32 hosts, not 33'],
     ['OLLAMA_BASE_URL', 'http://box?x=1', 'without a query'],
     ['LLM_MODEL', 'llama3, qwen3', 'the name of one model'],
     ['LLM_MODELS', 'llama3,my model', '"my model"'],
@@ -167,13 +174,13 @@ describe('a wrong setting', () => {
       PORT: 'x',
       LLM_TIMEOUT: 'soon',
       LLM_TIMOUT: '3',
-      LLM_PRELOAD: 'true',
+      LLM_SUMMARIZE: 'true',
       TRUST_PROXY: 'true,2',
     };
     const problems = problemsWith({ ...variables, HOST: '0.0.0.0', LLM_MAX_TOKENS: '9000' });
     expect(problems.map((problem) => problem.split(/[ =]/)[0])).toEqual([
       'LLM_TIMOUT',
-      'LLM_PRELOAD',
+      'LLM_SUMMARIZE',
       'PORT',
       'LLM_TIMEOUT',
       'TRUST_PROXY',
@@ -186,22 +193,20 @@ describe('a wrong setting', () => {
 });
 
 describe('a setting that would do nothing', () => {
-  it.each(['LLM_MAX_TOOL_ROUNDS', 'LLM_PRELOAD', 'LLM_AUTO_PULL', 'LLM_SUMMARIZE', 'JWT_SECRET', 'JWT_JWKS_URL'])(
-    'is refused: %s',
-    (name) => {
-      expect(problemsWith({ [name]: '1' })).toEqual([
-        `${name} is not supported by this version: it would have no effect; remove it.`,
-      ]);
-    },
-  );
+  it.each(['LLM_MAX_TOOL_ROUNDS', 'LLM_SUMMARIZE', 'JWT_SECRET', 'JWT_JWKS_URL'])('is refused: %s', (name) => {
+    expect(problemsWith({ [name]: '1' })).toEqual([
+      `${name} is not supported by this version: it would have no effect; remove it.`,
+    ]);
+  });
 
   it.each([
     ['LLM_TIMOUT', 'LLM_TIMOUT is not a setting; did you mean LLM_TIMEOUT?'],
     ['LLM_MAX_TOKEN', 'LLM_MAX_TOKEN is not a setting; did you mean LLM_MAX_TOKENS?'],
     ['LLM_KEEPALIVE', 'LLM_KEEPALIVE is not a setting; did you mean LLM_KEEP_ALIVE?'],
+    ['LLM_AUTO_PUL', 'LLM_AUTO_PUL is not a setting; did you mean LLM_AUTO_PULL?'],
     [
-      'LLM_AUTO_PUL',
-      'LLM_AUTO_PUL is not a setting; did you mean LLM_AUTO_PULL (which is not supported by this version)?',
+      'LLM_MAX_TOOL_ROUND',
+      'LLM_MAX_TOOL_ROUND is not a setting; did you mean LLM_MAX_TOOL_ROUNDS (which is not supported by this version)?',
     ],
     ['LLM_COLOUR', 'LLM_COLOUR is not a setting; .env.example lists them all.'],
   ])('is refused by its misspelt name: %s', (name, problem) => {
@@ -251,7 +256,7 @@ describe('a secret', () => {
     [{ API_KEYS: `hush,${KEY},alice.hush` }],
     [{ API_KEYS: `alice.${SECRET}hush!` }],
     [{ OLLAMA_BASE_URL: 'user:hush@box:11434' }],
-    [{ OLLAMA_BASE_URL: 'http://user:hush@a,http://b' }],
+    [{ OLLAMA_BASE_URL: 'http://user:hush@a,http://user:hush@a' }],
     [{ OLLAMA_BASE_URL: 'http://box?token=hush' }],
     [{ OLLAMA_BASE_URL: 'ftp://user:hush@box' }],
     [{ ALLOWED_ORIGINS: 'https://user:hush@chat.example.com' }],

@@ -21,6 +21,9 @@ const startOllama = (): Promise<ScriptedOllama> => ScriptedOllama.start({ models
 const startService = (folder: WorkFolder, ollama: ScriptedOllama): Promise<ServiceProcess> =>
   ServiceProcess.start(folder, { OLLAMA_BASE_URL: ollama.url });
 
+/** What a reader puts an id in the place of. */
+const SOME_ID = 'MESSAGE_ID';
+
 /** The code blocks of README.md in one language. */
 const blocks = (language: string): readonly string[] =>
   [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map((match) => match[1] ?? '');
@@ -69,7 +72,7 @@ describe('README.md', () => {
     await using ollama = await startOllama();
     await using folder = await makeWorkFolder();
     await using service = await startService(folder, ollama);
-    const commands = blocks('sh').filter((block) => block.startsWith('curl'));
+    const commands = blocks('sh').filter((block) => block.startsWith('curl') && !block.includes(SOME_ID));
     const outputs: string[] = [];
     for (const command of commands) outputs.push(await runInShell(at(command, service), folder.path));
     const [plain, streamed, background] = outputs;
@@ -79,6 +82,27 @@ describe('README.md', () => {
       /"duplicate":false[\s\S]*"duplicate":true[\s\S]*event: llm_response[\s\S]*"messages":\[/,
     );
     expect(outputs).toHaveLength(3);
+  });
+
+  it('has curls that ask again', async () => {
+    await using ollama = await ScriptedOllama.start({ models: [{ name: 'llama3', prefill: 'continues' }] });
+    await using folder = await makeWorkFolder();
+    await using service = await startService(folder, ollama);
+    const [ask = ''] = blocks('sh').filter((block) => block.startsWith('curl'));
+    const cut = ask.replace('"user_input"', '"max_tokens":3,"user_input"');
+    const commands = blocks('sh').filter((block) => block.startsWith('curl') && block.includes(SOME_ID));
+    let last = JSON.parse(await runInShell(at(cut, service), folder.path));
+    const [continued, regenerated, edited] = commands;
+    for (const command of [continued, regenerated]) {
+      const text = (command ?? '').replaceAll(SOME_ID, last.continues ?? last.message_id);
+      last = JSON.parse(await runInShell(at(text, service), folder.path));
+      expect(last).toMatchObject({ success: true });
+    }
+    const list = 'curl -s http://localhost:3000/conversations/c1/messages';
+    const [question] = JSON.parse(await runInShell(at(list, service), folder.path)).messages;
+    const text = (edited ?? '').replaceAll(SOME_ID, question.message_id);
+    expect(JSON.parse(await runInShell(at(text, service), folder.path))).toMatchObject({ success: true });
+    expect(commands).toHaveLength(3);
   });
 
   it('has lines for a console that work', async () => {

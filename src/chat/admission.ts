@@ -11,8 +11,11 @@ import { checkFormat } from '../providers/with-format.ts';
 import type { FairQueue } from '../limits/fair-queue.ts';
 import type { Quota } from '../limits/quota.ts';
 import type { Replies } from '../replies/replies.ts';
-import type { Begin, BeginAnswer, ChatStore, Conversation, Opened, ReplyRecord } from '../stores/chat-store.ts';
-import { checkChatRequest, toFingerprint, type ChatRequest, type CheckedRequest } from './chat-request.ts';
+import type { Begin, BeginAnswer, ChatStore, Conversation, Opened } from '../stores/chat-store.ts';
+import { isAboutReply, toAsked } from './ask-again.ts';
+import type { Asked } from './asked.ts';
+import { toBegin, toRecord, type NamedRequest } from './begin.ts';
+import { checkChatRequest, toFingerprint, type ChatRequest } from './chat-request.ts';
 import { Claim, inTurn, toChargeName } from './turn.ts';
 import { InOrder } from './in-order.ts';
 import type { ChosenModel, ModelDirectory } from './model-directory.ts';
@@ -68,8 +71,7 @@ export class Admission {
    * @throws LLMError when the request is refused: then nothing of it is stored
    */
   async admit(request: ChatRequest): Promise<Accepted> {
-    const key = JSON.stringify([request.owner, request.conversationId]);
-    return this.#admitting.run(key, () => this.#admit(request));
+    return this.#admitting.run(toKey(request.owner, request.conversationId), () => this.#admit(request));
   }
 
   async #admit(request: ChatRequest): Promise<Accepted> {
@@ -118,27 +120,41 @@ export class Admission {
     const active = conversation?.activeReply;
     if (active !== undefined && request.ifBusy === 'reject') throw busy(active);
     await claim.charge(active !== undefined);
+    const asked = await this.#find(request, opened);
     const model = await this.#choose(attempt, conversation);
-    checkCapabilities(request, model);
+    checkCapabilities(request, asked?.question.images ?? [], model);
     const { policy, calibration } = this.#parts;
-    const prompt = new Prompt({ request, opened, model, policy, calibration });
+    const prompt = asked && new Prompt({ request, conversation, asked, model, policy, calibration });
     if (active !== undefined) return this.#interrupt(active); // only now: what is refused ends nobody's reply
-    return this.#store(attempt, { conversation, model, prompt });
+    return asked && prompt && this.#store(attempt, { conversation, asked, model, prompt });
+  }
+
+  /** What is asked; undefined where it is about the reply that runs, which has to end before it can be known. */
+  async #find(request: ChatRequest, opened: Opened): Promise<Asked | undefined> {
+    const active = opened.conversation?.activeReply;
+    if (active !== undefined && isAboutReply(request, active)) return undefined;
+    const { store, policy } = this.#parts;
+    return toAsked({ store, request, opened, maxTurns: policy.maxTurns });
   }
 
   /** The model, with a place before its host. Where there is no place, nobody is asked for the model. */
   async #choose({ request, claim }: Attempt, conversation: Conversation | undefined): Promise<ChosenModel> {
     const { models } = this.#parts;
-    if (!models.isFallback) claim.enter();
+    const enter = (): void =>
+      claim.enter(models.wanted(request.model, conversation), toKey(request.owner, request.conversationId));
+    if (!models.isFallback) enter();
     const model = await models.choose(request.model, conversation);
     if (model.isFallback) claim.leave();
-    else claim.enter();
+    else enter();
+    const pull = model.provider.pull?.bind(model.provider, model.name);
+    if (model.info.isMissing && pull) claim.hold(pull);
     return model;
   }
 
   /** Undefined when it has to be opened again: what has happened since is met there. */
   async #store(attempt: Attempt, chosen: Chosen): Promise<Accepted | undefined> {
-    const begin = this.#toBegin(attempt, chosen);
+    const { clock, ids, instance } = this.#parts;
+    const begin = toBegin({ ...attempt, ...chosen, clock, ids, instance });
     const answer = await this.#storeBegin(begin);
     switch (answer.type) {
       case 'begun':
@@ -181,40 +197,14 @@ export class Admission {
     if (running) await this.#parts.replies.cancel(running);
     return undefined;
   }
-
-  #toBegin({ request, messageId }: Attempt, { conversation, model, prompt }: Chosen): Begin {
-    const { clock, ids, instance } = this.#parts;
-    const { owner, conversationId, requestId, content, images, metadata, systemPrompt } = request;
-    const kept = metadata === undefined ? {} : { metadata };
-    return {
-      owner,
-      conversationId,
-      requestId,
-      fingerprint: toFingerprint(request),
-      messageId,
-      userMessage: {
-        role: 'user',
-        id: `msg_${ids.newId()}`,
-        content,
-        createdAt: clock.now(),
-        ...(images.length > 0 && { images }),
-        ...kept,
-      },
-      model: model.name,
-      ...kept,
-      expectedVersion: conversation?.version ?? 0,
-      ...(systemPrompt !== undefined && { systemPrompt }),
-      cut: prompt.cut,
-      instance,
-    };
-  }
 }
 
-type Named = CheckedRequest & { readonly requestId: string };
+/** Names a conversation among those of all owners. */
+const toKey = (owner: string, conversationId: string): string => JSON.stringify([owner, conversationId]);
 
 /** A request on its way to its reply. */
 interface Attempt {
-  readonly request: Named;
+  readonly request: NamedRequest;
   /** Of the reply, if there will be one. */
   readonly messageId: string;
   readonly arrivedAt: number;
@@ -223,6 +213,7 @@ interface Attempt {
 
 interface Chosen {
   readonly conversation: Conversation | undefined;
+  readonly asked: Asked;
   readonly model: ChosenModel;
   readonly prompt: Prompt;
 }
@@ -242,25 +233,3 @@ const checkSystemPrompt = ({ systemPrompt }: ChatRequest, conversation: Conversa
   if (systemPrompt === undefined || !conversation?.messageCount || systemPrompt === conversation.systemPrompt) return;
   throw new InvalidRequestError('system_prompt can be given with the first request of a conversation only.');
 };
-
-const toRecord = ({
-  owner,
-  conversationId,
-  messageId,
-  requestId,
-  model,
-  metadata,
-  instance,
-  userMessage,
-}: Begin): ReplyRecord => ({
-  owner,
-  conversationId,
-  messageId,
-  requestId,
-  state: 'running',
-  model,
-  seq: 0,
-  createdAt: userMessage.createdAt,
-  instance,
-  ...(metadata !== undefined && { metadata }),
-});

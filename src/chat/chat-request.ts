@@ -28,6 +28,12 @@ export interface GenerateOptions extends SamplingOptions {
   readonly images?: readonly string[];
   /** What to do when a reply is running in the conversation; `reject` by default. */
   readonly ifBusy?: 'reject' | 'interrupt';
+  /** The conversation's last reply, by its `messageId`: the model goes on with it. Without a question. */
+  readonly continue?: string;
+  /** A reply, by its `messageId`: its question is answered again. Without a question. */
+  readonly regenerate?: string;
+  /** A user's message, by its id: the question takes its place. */
+  readonly edit?: string;
 }
 
 /** A request with its defaults in place. */
@@ -47,6 +53,10 @@ export interface ChatRequest {
   readonly format?: Format;
   readonly images: readonly string[];
   readonly ifBusy: 'reject' | 'interrupt';
+  /** At most one of the three; `content` is empty with the first two. */
+  readonly continue?: string;
+  readonly regenerate?: string;
+  readonly edit?: string;
 }
 
 export const toChatRequest = (
@@ -64,6 +74,9 @@ export const toChatRequest = (
     systemPrompt,
     think,
     format,
+    continue: continued,
+    regenerate,
+    edit,
     ...sampling
   }: GenerateOptions,
 ): ChatRequest => ({
@@ -81,6 +94,9 @@ export const toChatRequest = (
   sampling: { ...sampling, temperature: sampling.temperature ?? DEFAULT_TEMPERATURE },
   images: images ?? [],
   ifBusy: ifBusy ?? 'reject',
+  ...(continued !== undefined && { continue: continued }),
+  ...(regenerate !== undefined && { regenerate }),
+  ...(edit !== undefined && { edit }),
 });
 
 /** A request whose every default is in place, the service's own bound included. */
@@ -91,15 +107,37 @@ export type CheckedRequest = ChatRequest & { readonly maxTokens: number };
  * @throws InvalidRequestError naming the value and its range
  */
 export const checkChatRequest = (request: ChatRequest, limits: { readonly maxTokens: number }): CheckedRequest => {
-  const { conversationId, content, maxTokens = Math.min(DEFAULT_MAX_TOKENS, limits.maxTokens), sampling } = request;
+  const { conversationId, maxTokens = Math.min(DEFAULT_MAX_TOKENS, limits.maxTokens), sampling } = request;
   if (conversationId === '') throw new InvalidRequestError('conversation_id must not be empty.');
-  if (content === '') throw new InvalidRequestError('The message must not be empty.');
+  checkQuestion(request);
   if (!Number.isInteger(maxTokens) || maxTokens < 1 || maxTokens > limits.maxTokens) {
     throw new InvalidRequestError(`max_tokens must be a whole number from 1 to ${limits.maxTokens} (LLM_MAX_TOKENS).`);
   }
   const temperature = sampling.temperature ?? DEFAULT_TEMPERATURE;
   if (!(temperature >= 0 && temperature <= 2)) throw new InvalidRequestError('temperature must be from 0 to 2.');
   return { ...request, maxTokens };
+};
+
+const checkQuestion = (request: ChatRequest): void => {
+  const { content, images, format, think } = request;
+  const [again, another] = (['continue', 'regenerate', 'edit'] as const).filter((name) => request[name] !== undefined);
+  if (another !== undefined)
+    throw new InvalidRequestError('A request has at most one of continue, regenerate and edit.');
+  if (again === undefined || again === 'edit') {
+    if (content !== '') return;
+    throw new InvalidRequestError(
+      'The message (over HTTP: user_input) must be there and not empty; only continue and regenerate need none.',
+    );
+  }
+  if (content !== '')
+    throw new InvalidRequestError(`${again} takes no message (over HTTP: user_input). Ask with edit to change one.`);
+  if (images.length > 0)
+    throw new InvalidRequestError(`${again} takes no images: the question has those that it was asked with.`);
+  if (again === 'regenerate') return;
+  if (format !== undefined)
+    throw new InvalidRequestError('continue takes no format: half an answer cannot be checked. Ask with regenerate.');
+  if (think !== undefined && think !== false)
+    throw new InvalidRequestError('continue takes no think: the model goes on with what it has said.');
 };
 
 /** A digest of everything that makes a request what it is: a repeat must be the same in all of it. */

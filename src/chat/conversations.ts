@@ -3,8 +3,9 @@ import { ConversationExistsError, InvalidRequestError, NotFoundError } from '../
 import type { AssistantMessage, Message, Metadata, StoredMessage } from '../conversation/message.ts';
 import { WINDOW_MS, type Quota } from '../limits/quota.ts';
 import type { Replies } from '../replies/replies.ts';
-import type { ChatStore, ConversationKey, ConversationPatch } from '../stores/chat-store.ts';
+import type { ChatStore, Conversation, ConversationKey, ConversationPatch } from '../stores/chat-store.ts';
 import { ANONYMOUS } from '../conversation/owner.ts';
+import { findRange } from './thread.ts';
 import { toChargeName } from './turn.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { toConversationView, type ConversationView } from './results.ts';
@@ -49,9 +50,12 @@ export interface ConversationList {
 
 export type CreatedConversation = ConversationView & { readonly messages: readonly Message[] };
 
+/** A message, and whether it is in force: false when an edit or another answer has taken its place. */
+export type ListedMessage = StoredMessage & { readonly active: boolean };
+
 export interface MessagePage {
   /** Oldest first. */
-  readonly messages: readonly StoredMessage[];
+  readonly messages: readonly ListedMessage[];
   /** Asks for the page before; absent when there is none. */
   readonly nextBefore?: number;
 }
@@ -130,11 +134,15 @@ export class Conversations {
     conversationId: string,
     { owner = ANONYMOUS, before, limit = DEFAULT_PAGE }: PageOptions,
   ): Promise<MessagePage> {
-    const range = { limit, ...(before !== undefined && { before }) };
-    const messages = await this.#parts.store.loadMessages({ owner, conversationId }, range);
-    if (!messages) throw noConversation();
+    const { store } = this.#parts;
+    const key = { owner, conversationId };
+    const messages = await store.loadMessages(key, { limit, ...(before !== undefined && { before }) });
+    // Read behind the messages: of two answers to one question, never both are told as active.
+    const conversation = await store.loadConversation(key);
+    if (!messages || !conversation) throw noConversation();
     const first = messages[0]?.position ?? 1;
-    return { messages, ...(first > 1 && { nextBefore: first }) };
+    const listed = messages.map((message) => ({ ...message, active: !isReplaced(conversation, message) }));
+    return { messages: listed, ...(first > 1 && { nextBefore: first }) };
   }
 
   /** @throws NotFoundError */
@@ -160,5 +168,8 @@ export class Conversations {
     return messages.filter((message) => message.role === 'assistant').filter(({ createdAt }) => createdAt >= since);
   }
 }
+
+const isReplaced = ({ replaced }: Conversation, { position }: StoredMessage): boolean =>
+  findRange(replaced, position) !== undefined;
 
 const noConversation = (): NotFoundError => new NotFoundError('There is no such conversation.');

@@ -38,6 +38,8 @@ export const createDemo = async ({ store, clock, owner, instance }: DemoParts): 
     messageId,
     userMessage: { role: 'user', id: `${messageId}_question`, content: QUESTION, createdAt: now },
     model: MODEL,
+    promptTokens: OUTCOME.usage.promptTokens,
+    createdAt: now,
     expectedVersion: 0,
     cut: { position: 0, droppedTurns: 0 },
     instance,

@@ -1,4 +1,5 @@
-import type { ProviderHealth } from '../providers/provider.ts';
+import type { FairQueue } from '../limits/fair-queue.ts';
+import type { HostHealth, ProviderHealth } from '../providers/provider.ts';
 import type { ChatStore } from '../stores/chat-store.ts';
 import type { ModelDirectory } from './model-directory.ts';
 
@@ -6,7 +7,11 @@ export interface ServiceHealth {
   /** `degraded`: it answers, but not with the model that it is meant to answer with. */
   readonly status: 'ok' | 'degraded' | 'unavailable';
   readonly store: { readonly status: 'up' | 'down' };
-  readonly backend: ProviderHealth & { readonly provider: string };
+  readonly backend: Omit<ProviderHealth, 'hosts'> & {
+    readonly provider: string;
+    /** In the order of the settings. */
+    readonly hosts: readonly BackendHost[];
+  };
   /** Who answers while the backend has never been heard of. */
   readonly fallback?: string;
   /** Of this instance. */
@@ -18,10 +23,13 @@ export interface ServiceHealth {
   readonly ready: boolean;
 }
 
+/** `running` and `slots`: replies of this instance there, and how many there may be. */
+export type BackendHost = HostHealth & { readonly running: number; readonly slots: number };
+
 interface HealthInput {
   readonly store: ChatStore;
   readonly models: ModelDirectory;
-  readonly queue: { readonly waiting: number; readonly serving: number };
+  readonly queue: Pick<FairQueue, 'waiting' | 'serving' | 'slots' | 'load'>;
   readonly running: number;
   readonly draining: boolean;
 }
@@ -30,10 +38,11 @@ export const checkHealth = async ({ store, models, queue, running, draining }: H
   const [isStoreUp, backend] = await Promise.all([answers(store), models.health()]);
   const ready = isStoreUp && !draining;
   const fallback = models.fallbackName;
+  const hosts = (backend.hosts ?? []).map((each) => ({ ...each, running: queue.load(each.host), slots: queue.slots }));
   return {
     status: !ready ? 'unavailable' : backend.status === 'up' && backend.hint === undefined ? 'ok' : 'degraded',
     store: { status: isStoreUp ? 'up' : 'down' },
-    backend: { ...backend, provider: models.providerName },
+    backend: { ...backend, provider: models.providerName, hosts },
     ...(fallback !== undefined && { fallback }),
     queue: { waiting: queue.waiting, serving: queue.serving },
     running,

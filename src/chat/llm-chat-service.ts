@@ -112,7 +112,10 @@ export class LLMChatService {
     });
   }
 
-  /** Asks, and answers when the reply has ended. A conversation that does not exist is created. */
+  /**
+   * Asks, and answers when the reply has ended. A conversation that does not exist is created. With `continue` or
+   * `regenerate` in its options nothing new is asked: `userInput` is ''.
+   */
   async generateResponse(
     conversationId: string,
     userInput: string,
@@ -249,9 +252,10 @@ export class LLMChatService {
     return { waiting: queue.waiting, serving: queue.serving, running: replies.running };
   }
 
-  /** The hosts, and whether they answered when they were last asked. */
-  get hosts(): readonly { readonly host: string; readonly isUp: boolean }[] {
-    return this.#parts.models.hosts;
+  /** The hosts, whether each can be asked, as far as is known, and how many replies it makes for this instance. */
+  get hosts(): readonly { readonly host: string; readonly isUp: boolean; readonly running: number }[] {
+    const { models, queue } = this.#parts;
+    return models.hosts.map((each) => ({ ...each, running: queue.load(each.host) }));
   }
 
   /** Whether requests can be sent here: the store answers, and the service is not stopping. */

@@ -1,10 +1,13 @@
 import { BackendUnavailableError, ModelNotFoundError, toLLMError } from '../errors.ts';
+import type { HostBoard } from '../limits/host-board.ts';
 import type { ModelInfo, Provider, ProviderHealth } from '../providers/provider.ts';
-import { isSameModel } from '../conversation/model-name.ts';
+import { isSameModel, toFullModelName } from '../conversation/model-name.ts';
 import type { Conversation } from '../stores/chat-store.ts';
 
 export interface ModelDirectoryParts {
   readonly provider: Provider;
+  /** The provider's hosts. */
+  readonly board: HostBoard;
   /** Answers while the provider has never been heard of; absent in production. */
   readonly fallback?: Provider;
   readonly defaultModel: string;
@@ -25,8 +28,6 @@ export interface ChosenModel {
 export class ModelDirectory {
   readonly #parts: ModelDirectoryParts;
   #hasAnswered = false;
-  /** Whether a host answered when it was last asked. */
-  readonly #hosts = new Map<string, boolean>();
 
   constructor(parts: ModelDirectoryParts) {
     this.#parts = parts;
@@ -45,9 +46,20 @@ export class ModelDirectory {
     return this.isFallback ? this.#parts.fallback?.name : undefined;
   }
 
-  /** The hosts that were heard of, as they were when they were last asked. */
+  /** The hosts, and whether each can be asked, as far as is known. */
   get hosts(): readonly { readonly host: string; readonly isUp: boolean }[] {
-    return [...this.#hosts].map(([host, isUp]) => ({ host, isUp }));
+    const { board, defaultModel } = this.#parts;
+    return board.view(defaultModel).map(({ host, state }) => ({ host, isUp: state !== 'away' }));
+  }
+
+  /**
+   * What a request asks for, by the one name that all ways to write it have.
+   * @throws ModelNotFoundError when callers may not ask for it
+   */
+  wanted(named: string | undefined, conversation: Conversation | undefined): string {
+    const name = named ?? conversation?.model ?? this.#parts.defaultModel;
+    this.checkAllowed(name);
+    return toFullModelName(name);
   }
 
   /**
@@ -64,12 +76,10 @@ export class ModelDirectory {
     try {
       const info = await this.#parts.provider.findModel(name);
       this.#hasAnswered = true;
-      if (info.host !== undefined) this.#hosts.set(info.host, true);
       return { provider: this.#parts.provider, name, info, isFallback: false };
     } catch (error) {
       if (error instanceof ModelNotFoundError) this.#hasAnswered = true;
       const isAway = error instanceof BackendUnavailableError;
-      if (isAway) for (const host of this.#hosts.keys()) this.#hosts.set(host, false);
       if (!isAway || wanted !== undefined || !this.isFallback || hasRealReply(conversation, this.#parts.fallback))
         throw error;
       return this.#standIn(conversation);
@@ -98,14 +108,14 @@ export class ModelDirectory {
   async health(): Promise<ProviderHealth> {
     const { provider, defaultModel } = this.#parts;
     const health = await provider.health();
-    if (health.host !== undefined) this.#hosts.set(health.host, health.status === 'up');
     if (health.status !== 'up') return health;
     this.#hasAnswered = true;
     const problem = await provider.findModel(defaultModel).then(
-      () => undefined,
+      ({ isMissing }) =>
+        isMissing ? `The model ${defaultModel} is not there yet: replies wait for its download.` : undefined,
       (error: unknown) => toLLMError(error).message,
     );
-    return problem === undefined ? health : { ...health, hint: problem };
+    return problem === undefined ? health : { ...health, hint: [problem, health.hint ?? []].flat().join(' ') };
   }
 
   async #standIn(conversation: Conversation | undefined): Promise<ChosenModel> {

@@ -3,11 +3,13 @@ import type { StoredMessage } from '../conversation/message.ts';
 import type { ContextEvent } from '../conversation/reply-event.ts';
 import type { TokenCalibration } from '../conversation/token-calibration.ts';
 import { fitWindow, type Window } from '../conversation/window.ts';
-import type { PromptMessage, ProviderRequest, Think } from '../providers/provider.ts';
-import type { ReplySource, SourcePart } from '../replies/reply-writer.ts';
-import type { Cut, Opened } from '../stores/chat-store.ts';
+import type { PromptMessage, ProviderRequest, Route, Think } from '../providers/provider.ts';
+import type { SourcePart } from '../replies/reply-writer.ts';
+import type { Conversation, Cut } from '../stores/chat-store.ts';
+import type { Asked } from './asked.ts';
 import type { ChatRequest, CheckedRequest } from './chat-request.ts';
 import type { ChosenModel } from './model-directory.ts';
+import type { RoutedSource } from './turn.ts';
 
 export interface PromptPolicy {
   readonly maxTurns: number;
@@ -18,13 +20,12 @@ export interface PromptPolicy {
 
 export interface PromptInput {
   readonly request: CheckedRequest;
-  readonly opened: Opened;
+  readonly conversation: Conversation | undefined;
+  readonly asked: Asked;
   readonly model: ChosenModel;
   readonly policy: PromptPolicy;
   readonly calibration: TokenCalibration;
 }
-
-const NO_CUT: Cut = { position: 0, droppedTurns: 0 };
 
 /** What one reply's model is asked: fitted into its window, and fitted anew where the estimate was too low. */
 export class Prompt {
@@ -43,6 +44,11 @@ export class Prompt {
     return this.#window.cut;
   }
 
+  /** What is sent of what was said before. */
+  get history(): readonly StoredMessage[] {
+    return this.#window.messages;
+  }
+
   get estimatedTokens(): number {
     return this.#window.estimatedTokens;
   }
@@ -53,17 +59,19 @@ export class Prompt {
   }
 
   /** What the reply is written from. */
-  readonly source: ReplySource = (signal) => this.#stream(signal);
+  readonly source: RoutedSource = (signal, route) => this.#stream(signal, route);
 
-  async *#stream(signal: AbortSignal): AsyncGenerator<readonly SourcePart[], void> {
-    const { provider } = this.#input.model;
+  async *#stream(signal: AbortSignal, route: Route | undefined): AsyncGenerator<readonly SourcePart[], void> {
+    const { asked, model } = this.#input;
+    const { provider } = model;
     if (this.cut.droppedTurns > 0) yield [this.#toContextEvent()];
+    if (asked.prefill !== undefined) yield [{ type: 'text-so-far', text: asked.prefill }];
     try {
-      yield* provider.stream(this.#toProviderRequest(), signal);
+      yield* provider.stream(this.#toProviderRequest(route), signal);
     } catch (error) {
       if (!(error instanceof ContextLengthExceededError) || !this.#refit()) throw error;
       yield [this.#toContextEvent()];
-      yield* provider.stream(this.#toProviderRequest(), signal);
+      yield* provider.stream(this.#toProviderRequest(route), signal);
     }
   }
 
@@ -83,21 +91,26 @@ export class Prompt {
   }
 
   #fit(maxTurns = this.#input.policy.maxTurns): Window {
-    const { request, opened, model, calibration } = this.#input;
+    const { request, asked, model, calibration } = this.#input;
     const window = fitWindow({
       systemPrompt: this.#systemPrompt,
-      messages: opened.window,
-      question: { content: request.content, images: request.images },
-      cut: opened.conversation?.cut ?? NO_CUT,
+      messages: asked.history,
+      question: asked.question,
+      ...(asked.prefill !== undefined && { prefill: asked.prefill }),
+      cut: asked.cut,
       contextWindow: model.info.contextWindow,
       maxTokens: request.maxTokens,
       maxTurns,
       correction: calibration.correction(model.name),
     });
     if (window.type === 'fits') return window;
+    const [what, advice] =
+      asked.prefill === undefined
+        ? ['The message has', 'Shorten it, or ask with a smaller max_tokens.']
+        : ['The question and its answer so far have', 'Ask with a smaller max_tokens, or a new question.'];
     throw new ContextLengthExceededError(
-      `The message has about ${window.estimatedTokens} tokens with its system prompt; ${Math.max(0, window.budget)} fit ` +
-        `(window ${model.info.contextWindow}, less max_tokens ${request.maxTokens} and a margin). Shorten it, or ask with a smaller max_tokens.`,
+      `${what} about ${window.estimatedTokens} tokens with the system prompt; ${Math.max(0, window.budget)} fit ` +
+        `(window ${model.info.contextWindow}, less max_tokens ${request.maxTokens} and a margin). ${advice}`,
     );
   }
 
@@ -111,41 +124,57 @@ export class Prompt {
     };
   }
 
-  #toProviderRequest(): ProviderRequest {
-    const { request, model } = this.#input;
+  #toProviderRequest(route: Route | undefined): ProviderRequest {
+    const { request, asked, model } = this.#input;
+    const { content, images } = asked.question;
     return {
       model: model.name,
       messages: [
         ...(this.#systemPrompt ? [{ role: 'system', content: this.#systemPrompt } as const] : []),
         ...this.#window.messages.map(toPromptMessage),
-        { role: 'user', content: request.content, ...(request.images.length > 0 && { images: request.images }) },
+        { role: 'user', content, ...(images.length > 0 && { images }) },
       ],
       maxTokens: request.maxTokens,
       sampling: request.sampling,
       think: toThink(this.#input),
       ...(request.format !== undefined && { format: request.format }),
       contextWindow: model.info.contextWindow,
+      ...(route && { route }),
+      ...(asked.prefill !== undefined && { prefill: asked.prefill }),
     };
   }
 }
 
-/** @throws UnsupportedError when the model cannot do what the request asks for */
-export const checkCapabilities = ({ think, images }: ChatRequest, { name, info }: ChosenModel): void => {
+/**
+ * What a missing model can do is not known yet: its host says so when it is asked.
+ * `images` are the question's: of the request, or of the message that is answered again.
+ * @throws UnsupportedError when the model cannot do what the request asks for
+ */
+export const checkCapabilities = (
+  { think, continue: continued }: ChatRequest,
+  images: readonly string[],
+  { name, info, isFallback }: ChosenModel,
+): void => {
+  if (info.isMissing) return;
   if (think !== undefined && think !== false && !info.capabilities.includes('thinking')) {
     throw new UnsupportedError(`The model ${name} cannot think aloud. Ask without think, or choose another model.`);
   }
   if (images.length > 0 && !info.capabilities.includes('vision')) {
     throw new UnsupportedError(`The model ${name} cannot see images. Ask without them, or choose another model.`);
   }
+  if (continued !== undefined && isFallback) {
+    throw new UnsupportedError(`${name} cannot go on with an answer. Ask with regenerate, or when a model is there.`);
+  }
 };
 
 /** A request's own prompt counts only where no turn has been made with another. */
-const toSystemPrompt = ({ request, opened: { conversation }, policy }: PromptInput): string =>
+const toSystemPrompt = ({ request, conversation, policy }: PromptInput): string =>
   (conversation?.messageCount ? conversation.systemPrompt : (request.systemPrompt ?? conversation?.systemPrompt)) ??
   policy.systemPrompt;
 
 /** Structured answers are made without thinking: a thinking model's constraint may otherwise never begin. */
-const toThink = ({ request, model, policy }: PromptInput): Think => {
+const toThink = ({ request, asked, model, policy }: PromptInput): Think => {
+  if (asked.prefill !== undefined) return false; // what goes on has been thought about
   if (request.think !== undefined) return request.think;
   if (request.format !== undefined || !model.info.capabilities.includes('thinking')) return false;
   return policy.think;

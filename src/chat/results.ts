@@ -31,6 +31,8 @@ export interface Failure {
   readonly activeMessageId?: string;
   /** RFC 3339, UTC. */
   readonly timestamp: string;
+  /** The reply that the one which failed has gone on with. */
+  readonly continues?: string;
   /** There when the failure is the reply's stored end: its number in the log. */
   readonly seq?: number;
   /** The partial text, kept. */
@@ -44,6 +46,8 @@ export interface Reply {
   readonly conversationId: string;
   readonly messageId: string;
   readonly requestId: string;
+  /** The reply that it goes on with. */
+  readonly continues?: string;
   readonly seq: number;
   readonly finishReason: FinishReason;
   readonly model: string;
@@ -143,10 +147,16 @@ export const toFailure = (error: LLMError, now: number, context: FailureContext 
   timestamp: toTimestamp(now),
 });
 
-const toContext = ({ conversationId, messageId, requestId }: ReplyRecord): Required<FailureContext> => ({
+const toContext = ({
   conversationId,
   messageId,
   requestId,
+  continues,
+}: ReplyRecord): Required<FailureContext> & Pick<Reply, 'continues'> => ({
+  conversationId,
+  messageId,
+  requestId,
+  ...(continues !== undefined && { continues }),
 });
 
 /** A failure that could not be stored as the reply's end. */

@@ -13,6 +13,8 @@ export interface UserMessage {
   /** Base64, without a `data:` prefix. */
   readonly images?: readonly string[];
   readonly metadata?: Metadata;
+  /** The message that it takes the place of. */
+  readonly editOf?: string;
 }
 
 /** A reply as it is kept when it has ended: what its terminal event said, for as long as the conversation lives. */
@@ -30,6 +32,8 @@ export interface AssistantMessage {
   /** The sequence number of the terminal event. */
   readonly seq: number;
   readonly outcome: ReplyOutcome;
+  /** The answer that it takes the place of. */
+  readonly variantOf?: string;
   /** The request's metadata, echoed. */
   readonly metadata?: Metadata;
 }

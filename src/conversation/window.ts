@@ -13,6 +13,8 @@ export interface WindowInput {
   readonly messages: readonly StoredMessage[];
   /** What is asked now. */
   readonly question: { readonly content: string; readonly images?: readonly string[] };
+  /** The answer so far, where the model goes on with one. */
+  readonly prefill?: string;
   readonly cut: CutPoint;
   /** Tokens of prompt and answer together. */
   readonly contextWindow: number;
@@ -48,8 +50,8 @@ export interface TooLong {
 const MARGIN = 0.05;
 
 /**
- * Fits a conversation into the model's window by whole turns, oldest first. The system prompt and the question are
- * always there. When the budget is passed, the history is cut down to about half of it at once, and then grows
+ * Fits a conversation into the model's window by whole turns, oldest first. The system prompt, the question
+ * and what there is of its answer are always there. When the budget is passed, the history is cut down to about half of it at once, and then grows
  * again: so the prompt's beginning stays the same for many turns, and the backend's prefix cache keeps hitting.
  */
 export const fitWindow = (input: WindowInput): Window | TooLong => {
@@ -71,8 +73,10 @@ interface Turn {
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
 
-const estimateFixed = ({ systemPrompt, question }: WindowInput): number =>
-  (systemPrompt ? estimateMessageTokens({ content: systemPrompt }) : 0) + estimateMessageTokens(question);
+const estimateFixed = ({ systemPrompt, question, prefill }: WindowInput): number =>
+  (systemPrompt ? estimateMessageTokens({ content: systemPrompt }) : 0) +
+  estimateMessageTokens(question) +
+  (prefill ? estimateMessageTokens({ content: prefill }) : 0);
 
 /** A user message begins a turn; all that answers it belongs to it. */
 const toTurns = (messages: readonly StoredMessage[]): readonly Turn[] => {

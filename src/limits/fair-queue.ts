@@ -1,232 +1,191 @@
 import type { Clock } from '../clock.ts';
-import { QueueFullError } from '../errors.ts';
+import { BackendUnavailableError, QueueFullError } from '../errors.ts';
+import { Alarm } from './alarm.ts';
+import type { HostBoard } from './host-board.ts';
+import { findUsable, type HostLoad } from './host-choice.ts';
+import { LastHosts } from './last-hosts.ts';
+import { findTurn, type Turn } from './next-turn.ts';
+import { QueuedPlace, UNKNOWN_MS, type Asker, type Place, type QueueSide } from './queued-place.ts';
 import { ServiceTimes } from './service-times.ts';
+import { WaitingLine } from './waiting-line.ts';
 
 export interface FairQueueOptions {
   readonly clock: Clock;
-  /** How many may be served at once. */
+  /** What is known of the hosts. */
+  readonly board: HostBoard;
+  /** How many may be served by one host at once. */
   readonly slots: number;
-  /** How many may wait. */
+  /** How many may wait, for all models together. */
   readonly limit: number;
   /** How long one may wait. */
   readonly timeoutMs: number;
+  /** How long one waits while there is no host that can be asked for the model. */
+  readonly awayTimeoutMs: number;
   /** Asked by who has a slot: resolves when the host takes one more; rejects with the signal's reason. */
-  readonly admit?: (signal: AbortSignal) => Promise<void>;
-}
-
-/** Where a waiting request stands. */
-export interface QueuePosition {
-  /** 1 is the next. It never rises. */
-  readonly position: number;
-  /** How long it will take, by what was measured; absent while nothing was. */
-  readonly expectedMs?: number;
-}
-
-/** A request's place: in the queue first, in a slot then. Disposing it gives it back, wherever it is. */
-export interface Place extends Disposable {
-  /**
-   * Yields where the request stands, again whenever that changes, and ends when its turn has come.
-   * @throws QueueFullError when it has waited too long
-   * @throws the signal's reason: it has left the queue
-   */
-  wait(signal: AbortSignal): AsyncGenerator<QueuePosition, void>;
+  readonly admit?: (host: string, signal: AbortSignal) => Promise<void>;
 }
 
 /**
- * A bounded queue in front of a number of slots, fair between callers: they are served turn by turn, so that one
- * with twenty waiting requests does not starve one with a single one. A caller's own requests keep their order.
+ * A bounded queue in front of the hosts' slots, fair between callers: they are served turn by turn, so that one with
+ * twenty waiting requests does not starve one with a single one. A caller's own requests for a model keep their order.
+ * The host is chosen when the turn has come.
  */
-export class FairQueue {
+export class FairQueue implements Disposable {
   readonly #options: FairQueueOptions;
-  readonly #times: ServiceTimes;
-  /** Who waits, by caller; the callers in the order of their turns. */
-  readonly #waiting = new Map<string, QueuedPlace[]>();
-  #serving = 0;
+  readonly #times = new ServiceTimes();
+  readonly #lastHosts = new LastHosts();
+  readonly #line = new WaitingLine<QueuedPlace>();
+  /** Who is served, by host. */
+  readonly #served = new Map<string, Set<QueuedPlace>>();
+  readonly #load: HostLoad;
+  readonly #alarm: Alarm;
+  readonly #subscription: Disposable;
 
   constructor(options: FairQueueOptions) {
     this.#options = options;
-    this.#times = new ServiceTimes();
+    this.#load = {
+      slots: options.slots,
+      running: (host) => this.load(host),
+      runs: (host, model) => [...(this.#served.get(host) ?? [])].some((place) => place.model === model),
+    };
+    this.#alarm = new Alarm(options.clock, () => this.#proceed());
+    this.#subscription = options.board.onChange(() => this.#proceed());
   }
 
   /** How many wait. */
   get waiting(): number {
-    return [...this.#waiting.values()].reduce((total, places) => total + places.length, 0);
+    return this.#line.size;
   }
 
   /** How many are being served. */
   get serving(): number {
-    return this.#serving;
+    return [...this.#served.values()].reduce((total, { size }) => total + size, 0);
+  }
+
+  /** How many a host serves at once. */
+  get slots(): number {
+    return this.#options.slots;
+  }
+
+  /** How many a host serves. */
+  load(host: string): number {
+    return this.#served.get(host)?.size ?? 0;
   }
 
   /**
    * Takes a slot, or a place in the queue.
    * @throws QueueFullError at once when there is neither, with the time after which there will be
    */
-  enter(caller: string): Place {
-    const place = new QueuedPlace(this.#options, {
-      leave: () => this.#leave(caller, place),
-      release: (heldMs) => this.#release(heldMs),
-      expectedMs: (position) => this.#times.expectedMs(position, this.#options.slots),
-    });
-    if (this.#serving < this.#options.slots) {
-      this.#serve(place);
-    } else if (this.waiting < this.#options.limit) {
-      this.#waiting.set(caller, [...(this.#waiting.get(caller) ?? []), place]);
-      this.#tellPositions();
-    } else {
-      throw this.#full();
-    }
+  enter(asker: Asker): Place {
+    const place = new QueuedPlace(asker, this.#options, this.#side);
+    this.#line.add(place);
+    this.#assign();
+    const isRefused = place.isWaiting && this.#line.size > this.#options.limit;
+    if (isRefused) this.#line.remove(place);
+    this.#tell();
+    if (isRefused) throw this.#full(asker.model);
     return place;
   }
 
-  #full(): QueueFullError {
+  /** Ends the clocks; who waits is not served any more. */
+  [Symbol.dispose](): void {
+    this.#subscription[Symbol.dispose]();
+    this.#alarm[Symbol.dispose]();
+  }
+
+  readonly #side: QueueSide = {
+    leave: (place) => {
+      this.#line.remove(place);
+      this.#proceed();
+    },
+    release: (place, heldMs) => {
+      this.#served.get(place.host)?.delete(place);
+      if (heldMs !== undefined) this.#times.add(place.model, heldMs);
+      this.#proceed();
+    },
+    resume: (place) => {
+      place.isHeld = false;
+      this.#proceed();
+    },
+    seekAgain: (place) => {
+      this.#served.get(place.host)?.delete(place);
+      this.#line.addInFront(place);
+      this.#proceed();
+    },
+    expectedMs: (model, position) => this.#expectedMs(model, position),
+  };
+
+  #proceed(): void {
+    this.#assign();
+    this.#tell();
+  }
+
+  /** Gives hosts to as many as can be served, and gives up those for whom there was no host for too long. */
+  #assign(): void {
+    for (let turn = this.#findTurn(); turn; turn = this.#findTurn()) this.#serve(turn);
+    const now = this.#options.clock.now();
+    for (const place of this.#line.inOrder()) {
+      if (place.failAt === undefined || place.failAt > now) continue;
+      this.#line.remove(place);
+      place.fail(this.#unavailable(place));
+    }
+  }
+
+  #findTurn(): Turn<QueuedPlace> | undefined {
+    if (this.#line.size === 0) return undefined;
+    const { board, clock, awayTimeoutMs } = this.#options;
+    return findTurn({
+      order: this.#line.inOrder(),
+      board,
+      load: this.#load,
+      lastHost: (conversation) => this.#lastHosts.get(conversation),
+      now: clock.now(),
+      awayTimeoutMs,
+    });
+  }
+
+  #serve({ seeker: place, host }: Turn<QueuedPlace>): void {
+    this.#line.take(place);
+    const served = this.#served.get(host);
+    if (served) served.add(place);
+    else this.#served.set(host, new Set([place]));
+    this.#lastHosts.set(place.conversation, host);
+    place.serve(host);
+  }
+
+  /** Everybody's place among those who wait for the same model, and when to look again though nothing has happened. */
+  #tell(): void {
+    const now = this.#options.clock.now();
+    const positions = new Map<string, number>();
+    let dueAt = Number.POSITIVE_INFINITY;
+    for (const place of this.#line.inOrder()) {
+      const position = (positions.get(place.model) ?? 0) + 1;
+      positions.set(place.model, position);
+      place.moveTo(position);
+      for (const at of [place.loadAt, place.failAt]) if (at !== undefined && at > now) dueAt = Math.min(dueAt, at);
+    }
+    this.#alarm.set(Number.isFinite(dueAt) ? dueAt : undefined);
+  }
+
+  #expectedMs(model: string, position: number): number | undefined {
+    const { board, slots } = this.#options;
+    return this.#times.expectedMs(model, position, findUsable(board, model, this.#load).length * slots);
+  }
+
+  #full(model: string): QueueFullError {
     return new QueueFullError(
       `The queue is full: ${this.#options.limit} requests wait (LLM_QUEUE_LIMIT). Ask again later.`,
-      { retryAfterMs: this.#times.expectedMs(1, this.#options.slots) ?? UNKNOWN_MS },
+      { retryAfterMs: this.#expectedMs(model, 1) ?? UNKNOWN_MS },
     );
   }
 
-  #serve(place: QueuedPlace): void {
-    this.#serving += 1;
-    place.serve();
-  }
-
-  #release(heldMs: number | undefined): void {
-    this.#serving -= 1;
-    if (heldMs !== undefined) this.#times.add(heldMs);
-    const next = this.#takeNext();
-    if (next) this.#serve(next);
-    this.#tellPositions();
-  }
-
-  /** The caller whose turn it is goes to the end of the round. */
-  #takeNext(): QueuedPlace | undefined {
-    const [first] = this.#waiting;
-    if (!first) return undefined;
-    const [caller, [next, ...rest]] = first;
-    this.#waiting.delete(caller);
-    if (rest.length > 0) this.#waiting.set(caller, rest);
-    return next;
-  }
-
-  #leave(caller: string, place: QueuedPlace): void {
-    const rest = (this.#waiting.get(caller) ?? []).filter((each) => each !== place);
-    if (rest.length > 0) this.#waiting.set(caller, rest);
-    else this.#waiting.delete(caller);
-    this.#tellPositions();
-  }
-
-  /** Everybody's place in the order in which they will be served: round by round. */
-  #tellPositions(): void {
-    let callers = [...this.#waiting.values()];
-    let position = 0;
-    for (let round = 0; callers.length > 0; round++) {
-      for (const places of callers) places[round]?.moveTo((position += 1));
-      callers = callers.filter(({ length }) => length > round + 1);
-    }
-  }
-}
-
-/** Before anything was measured. */
-const UNKNOWN_MS = 10_000;
-
-interface QueueSide {
-  leave(): void;
-  /** `heldMs`: how long the slot was taken; undefined where nothing came of it, which says nothing of the next. */
-  release(heldMs: number | undefined): void;
-  expectedMs(position: number): number | undefined;
-}
-
-class QueuedPlace implements Place {
-  readonly #options: FairQueueOptions;
-  readonly #queue: QueueSide;
-  #state: 'waiting' | 'served' | 'left' = 'waiting';
-  #position = Number.POSITIVE_INFINITY;
-  #servedAt = 0;
-  #isTaken = false;
-  #told: number | undefined;
-  #wake = (): void => undefined;
-
-  constructor(options: FairQueueOptions, queue: QueueSide) {
-    this.#options = options;
-    this.#queue = queue;
-  }
-
-  serve(): void {
-    this.#state = 'served';
-    this.#servedAt = this.#options.clock.now();
-    this.#wake();
-  }
-
-  moveTo(position: number): void {
-    if (position >= this.#position) return;
-    this.#position = position;
-    this.#wake();
-  }
-
-  async *wait(signal: AbortSignal): AsyncGenerator<QueuePosition, void> {
-    const { clock, timeoutMs, admit } = this.#options;
-    const patience = new AbortController();
-    const over = new AbortController();
-    const leaving = AbortSignal.any([signal, patience.signal]);
-    leaving.addEventListener('abort', () => this.#wake(), { once: true });
-    void clock.sleep(timeoutMs, over.signal).then(
-      () => patience.abort(this.#tooLate()),
-      () => undefined,
-    );
-    try {
-      yield* this.#queueUp(leaving);
-      if (admit) {
-        this.moveTo(1); // nobody is before it but the host itself
-        yield* this.#tell();
-        await admit(leaving);
-      }
-      leaving.throwIfAborted();
-      this.#isTaken = true;
-    } finally {
-      over.abort();
-    }
-  }
-
-  [Symbol.dispose](): void {
-    const state = this.#state;
-    this.#state = 'left';
-    if (state === 'waiting') this.#queue.leave();
-    if (state !== 'served') return;
-    this.#queue.release(this.#isTaken ? this.#options.clock.now() - this.#servedAt : undefined);
-  }
-
-  /** Ends when a slot is there. */
-  async *#queueUp(leaving: AbortSignal): AsyncGenerator<QueuePosition, void> {
-    while (this.#state === 'waiting') {
-      leaving.throwIfAborted();
-      yield* this.#tell();
-      if (this.#hasNews || leaving.aborted) continue;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-
-  get #hasNews(): boolean {
-    return this.#state !== 'waiting' || this.#told !== this.#position;
-  }
-
-  *#tell(): Generator<QueuePosition, void> {
-    if (this.#told === this.#position) return;
-    this.#told = this.#position;
-    yield this.#toPosition();
-  }
-
-  #toPosition(): QueuePosition {
-    const expectedMs = this.#queue.expectedMs(this.#position);
-    return { position: this.#position, ...(expectedMs !== undefined && { expectedMs }) };
-  }
-
-  #tooLate(): QueueFullError {
-    return new QueueFullError(
-      `The model was busy for ${this.#options.timeoutMs / 1000} s (LLM_QUEUE_TIMEOUT). Ask again later.`,
-      { retryAfterMs: this.#queue.expectedMs(this.#position) ?? UNKNOWN_MS },
+  #unavailable({ model }: QueuedPlace): BackendUnavailableError {
+    const { board, awayTimeoutMs } = this.#options;
+    const waited = `for ${awayTimeoutMs / 1000} s (LLM_TIMEOUT)`;
+    return new BackendUnavailableError(
+      board.view(model).some(({ hasModel }) => hasModel)
+        ? `No Ollama host that has the model ${JSON.stringify(model)} could be asked ${waited}. Check that Ollama runs, and try again.`
+        : `No Ollama host that can be asked had the model ${JSON.stringify(model)} ${waited}. Try again when it is there.`,
     );
   }
 }

@@ -8,12 +8,13 @@ export interface HostLimiterOptions {
 const MINUTE_MS = 60_000;
 
 /**
- * What one host is asked for by the service itself: loads and pulls go one at a time, since two models that are
- * loaded at once push each other out; and the replies of a minute may be counted. A job of Bottleneck costs 0.4 ms:
- * fit for what happens now and then, not for every token.
+ * What one host is asked for by the service itself: loads go one at a time, since two models that are loaded at once
+ * push each other out, and so do pulls, which share one line and one disk; and the replies of a minute may be counted.
+ * A job of Bottleneck costs 0.4 ms: fit for what happens now and then, not for every token.
  */
 export class HostLimiter implements Disposable {
   readonly #chores = new Bottleneck({ maxConcurrent: 1 });
+  readonly #pulls = new Bottleneck({ maxConcurrent: 1 });
   readonly #budget: Bottleneck | undefined;
 
   constructor({ repliesPerMinute }: HostLimiterOptions = {}) {
@@ -27,9 +28,14 @@ export class HostLimiter implements Disposable {
           });
   }
 
-  /** Runs a load or a pull when no other is running. */
+  /** Runs a load when no other is running. */
   async runChore<Result>(chore: () => Promise<Result>): Promise<Result> {
     return this.#chores.schedule(chore);
+  }
+
+  /** Runs a pull when no other is running. It takes long, and it is the network's work: loads do not wait for it. */
+  async runPull<Result>(pull: () => Promise<Result>): Promise<Result> {
+    return this.#pulls.schedule(pull);
   }
 
   /**
@@ -61,5 +67,30 @@ export class HostLimiter implements Disposable {
   [Symbol.dispose](): void {
     void this.#budget?.disconnect();
     void this.#chores.disconnect();
+    void this.#pulls.disconnect();
+  }
+}
+
+/** One for each host, made when it is first asked for. */
+export class HostLimiters implements Disposable {
+  readonly #repliesPerMinute: number | undefined;
+  readonly #limiters = new Map<string, HostLimiter>();
+
+  constructor(repliesPerMinute: number | undefined) {
+    this.#repliesPerMinute = repliesPerMinute;
+  }
+
+  of(host: string): HostLimiter {
+    const known = this.#limiters.get(host);
+    if (known) return known;
+    const limiter = new HostLimiter(
+      this.#repliesPerMinute === undefined ? {} : { repliesPerMinute: this.#repliesPerMinute },
+    );
+    this.#limiters.set(host, limiter);
+    return limiter;
+  }
+
+  [Symbol.dispose](): void {
+    for (const limiter of this.#limiters.values()) limiter[Symbol.dispose]();
   }
 }

@@ -2,17 +2,19 @@
 const WEIGHT = 0.2;
 const LEAST_MS = 100;
 
-/** How long a slot is taken by one request, as a moving mean of what was measured. */
+/** How long a slot is taken by one request, for each model: a moving mean of what was measured. */
 export class ServiceTimes {
-  #meanMs: number | undefined;
+  readonly #meanMs = new Map<string, number>();
 
-  add(ms: number): void {
-    this.#meanMs = this.#meanMs === undefined ? ms : this.#meanMs + (ms - this.#meanMs) * WEIGHT;
+  add(model: string, ms: number): void {
+    const meanMs = this.#meanMs.get(model);
+    this.#meanMs.set(model, meanMs === undefined ? ms : meanMs + (ms - meanMs) * WEIGHT);
   }
 
-  /** When the request at `position` may expect its turn; undefined before anything was measured. */
-  expectedMs(position: number, slots: number): number | undefined {
-    if (this.#meanMs === undefined) return undefined;
-    return Math.max(LEAST_MS, Math.round((this.#meanMs * position) / slots));
+  /** When the request at `position` may expect its turn; undefined before anything was measured, or without slots. */
+  expectedMs(model: string, position: number, slots: number): number | undefined {
+    const meanMs = this.#meanMs.get(model);
+    if (meanMs === undefined || slots === 0) return undefined;
+    return Math.max(LEAST_MS, Math.round((meanMs * position) / slots));
   }
 }

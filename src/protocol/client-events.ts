@@ -4,6 +4,7 @@ import {
   Digest,
   GenerationOptions,
   MessageId,
+  oneToAnswer,
   requestFields,
   RequestId,
   Seq,
@@ -18,14 +19,16 @@ export const LLMRequest = z
     message: z
       .string()
       .min(1)
-      .describe('What is asked.')
-      .meta({ examples: ['Hello!'] }),
+      .describe('What is asked. Only with continue or regenerate there is none.')
+      .meta({ examples: ['Hello!'] })
+      .optional(),
     ...requestFields,
     options: GenerationOptions.prefault({}).describe('How the model chooses its words.'),
     stream: StreamMode.default('delta'),
   })
   .meta({
     id: 'LLMRequest',
+    oneOf: oneToAnswer('message'),
     examples: [
       { conversation_id: 'demo', message: 'Hello!' },
       {
@@ -36,6 +39,9 @@ export const LLMRequest = z
         stream: 'cumulative',
         if_busy: 'interrupt',
       },
+      { conversation_id: 'demo', continue: 'msg_demo', options: { max_tokens: 500 } },
+      { conversation_id: 'demo', regenerate: 'msg_demo', options: { temperature: 1 } },
+      { conversation_id: 'demo', edit: 'msg_question', message: 'Hello, in French!' },
     ],
   });
 export type LLMRequest = z.infer<typeof LLMRequest>;

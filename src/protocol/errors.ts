@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ERROR_CODES, type ErrorCode } from '../errors.ts';
-import { ConversationId, MessageId, RequestId, Seq, Timestamp, Usage } from './fields.ts';
+import { Continues, ConversationId, MessageId, RequestId, Seq, Timestamp, Usage } from './fields.ts';
 
 /** HTTP's word for each code. */
 export const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -47,6 +47,7 @@ export const LLMErrorData = z
     ),
     active_message_id: MessageId.optional().describe('The reply that keeps the conversation busy.'),
     request_id: RequestId.optional(),
+    continues: Continues,
     timestamp: Timestamp,
     response: z.string().optional().describe('The partial text, kept.'),
     usage: Usage.optional().describe('Tokens, as far as they are known.'),

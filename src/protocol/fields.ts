@@ -16,6 +16,10 @@ export const MessageId = z
   .describe('The id of a reply, made by the service.')
   .meta({ examples: ['msg_demo'] });
 
+export const Continues = MessageId.optional().describe(
+  'There when the reply goes on with another: the message that grows.',
+);
+
 export const RequestId = z
   .string()
   .min(1)
@@ -81,6 +85,23 @@ export const generationOptions = {
 export const GenerationOptions = z.strictObject(generationOptions);
 export type GenerationOptions = z.infer<typeof GenerationOptions>;
 
+/** What is asked again, by the id of a message; at most one of them in a request. */
+export const askAgainFields = {
+  continue: MessageId.optional().describe(
+    'The conversation’s last reply, which was cut short (length, cancelled, failed): the model goes on with it. Without a message.',
+  ),
+  regenerate: MessageId.optional().describe(
+    'A reply: its question is answered again. What came behind the question is kept and not sent any more. Without a message.',
+  ),
+  edit: MessageId.optional().describe(
+    'A user’s message: this request’s message (and its images; the old ones are not taken over) takes its place. What came behind it is kept and not sent any more.',
+  ),
+};
+
+/** For the documents: a request has exactly one of these, `text` being the field of what is asked. */
+export const oneToAnswer = (text: string) =>
+  [{ required: [text] }, { required: ['continue'] }, { required: ['regenerate'] }] as const;
+
 /** What a request may say beside its text and its options. */
 export const requestFields = {
   request_id: RequestId.optional(),
@@ -100,6 +121,7 @@ export const requestFields = {
     .max(16)
     .optional()
     .describe('Base64, without a data: prefix. Raise MAX_PAYLOAD_BYTES for them.'),
+  ...askAgainFields,
   if_busy: z
     .enum(['reject', 'interrupt'])
     .default('reject')

@@ -1,10 +1,12 @@
 import { z } from 'zod';
 import {
+  Continues,
   ConversationId,
   FinishReason,
   generationOptions,
   MessageId,
   Metadata,
+  oneToAnswer,
   requestFields,
   RequestId,
   Seq,
@@ -35,8 +37,9 @@ export const GenerateResponseBody = z
     user_input: z
       .string()
       .min(1)
-      .describe('What is asked.')
-      .meta({ examples: ['Hello!'] }),
+      .describe('What is asked. Only with continue or regenerate there is none.')
+      .meta({ examples: ['Hello!'] })
+      .optional(),
     ...generationOptions,
     ...requestFields,
     stream: z
@@ -47,8 +50,13 @@ export const GenerateResponseBody = z
   })
   .meta({
     id: 'GenerateResponseRequest',
+    oneOf: oneToAnswer('user_input'),
     description: 'A question, and how it is to be answered.',
-    examples: [{ conversation_id: 'first-steps', user_input: 'Hello!' }],
+    examples: [
+      { conversation_id: 'first-steps', user_input: 'Hello!' },
+      { conversation_id: 'demo', regenerate: 'msg_demo', temperature: 1 },
+      { conversation_id: 'demo', edit: 'msg_question', user_input: 'Hello, in French!' },
+    ],
   });
 export type GenerateResponseBody = z.infer<typeof GenerateResponseBody>;
 
@@ -58,6 +66,7 @@ export const BackgroundAnswer = z
     conversation_id: ConversationId,
     message_id: MessageId,
     request_id: RequestId,
+    continues: Continues,
     duplicate: z.boolean().describe('The same request had begun this reply before.'),
   })
   .meta({ id: 'BackgroundAnswer', description: 'The reply has begun: read it under /replies.' });
@@ -125,6 +134,13 @@ export const Message = z
     content: z.string(),
     created_at: Timestamp,
     position: z.int().describe('1, 2, 3 … within the conversation.'),
+    active: z
+      .boolean()
+      .describe(
+        'false: an edit or another answer has taken its place; kept and shown, not sent to the model any more.',
+      ),
+    edit_of: MessageId.optional().describe('The user’s message that it takes the place of.'),
+    variant_of: MessageId.optional().describe('The reply that it takes the place of.'),
     images: z.array(z.string()).optional().describe('Base64.'),
     metadata: Metadata.optional(),
     thinking: z.string().optional().describe('What the model thought before it spoke.'),
@@ -170,6 +186,7 @@ export const Reply = z
     message_id: MessageId,
     conversation_id: ConversationId,
     request_id: RequestId,
+    continues: Continues,
     state: ReplyState,
     model: z.string(),
     seq: Seq.describe('The last event that the text covers.'),
@@ -222,8 +239,12 @@ export const Model = z
   .object({
     name: z.string(),
     provider: z.string().describe('The kind of backend.'),
-    host: z.string().optional(),
-    loaded: z.boolean().describe('Whether it is in memory, and answers without being loaded first.'),
+    host: z.string().optional().describe('Where it would answer first.'),
+    hosts: z
+      .array(z.object({ host: z.string(), loaded: z.boolean() }))
+      .optional()
+      .describe('All hosts that have it.'),
+    loaded: z.boolean().describe('Whether it is in memory on a host, and answers there without being loaded first.'),
     context_window: z.int().describe('Tokens of prompt and answer together, as used here.'),
     capabilities: z
       .array(z.string())
@@ -242,10 +263,26 @@ export const Health = z
     store: z.object({ status: z.enum(['up', 'down']) }),
     backend: z.object({
       provider: z.string(),
-      status: z.enum(['up', 'down']),
+      status: z.enum(['up', 'down']).describe('up: at least one host is.'),
       host: z.string().optional(),
       version: z.string().optional(),
       hint: z.string().optional().describe('What to do about it.'),
+      hosts: z
+        .array(
+          z.object({
+            host: z.string().describe('Its address; in production its place in OLLAMA_BASE_URL: host-1, host-2 …'),
+            status: z
+              .enum(['up', 'suspect', 'trial', 'down'])
+              .describe('suspect: it was silent, and is asked last. trial: it failed, and the next reply will show.'),
+            version: z.string().optional(),
+            models: z.array(z.string()).describe('Those that it has.'),
+            loaded: z.array(z.string()).describe('Those that are in its memory.'),
+            running: z.int().min(0).describe('Replies of this instance that it makes now.'),
+            slots: z.int().min(1).describe('How many replies of this instance it may make at once.'),
+            hint: z.string().optional().describe('What to do about it.'),
+          }),
+        )
+        .describe('In the order of OLLAMA_BASE_URL.'),
     }),
     fallback: z.string().optional().describe('Who answers until the backend does for the first time.'),
     queue: z
@@ -255,6 +292,8 @@ export const Health = z
     draining: z.boolean().describe('It is stopping, and takes no new requests.'),
   })
   .meta({ id: 'Health', description: 'How the service, its store and its backend are.' });
+
+export type Health = z.infer<typeof Health>;
 
 export const Alive = z
   .object({ success: z.boolean().describe('The answer: yes or no.') })

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { LLMErrorData } from './errors.ts';
 import {
   Channel,
+  Continues,
   ConversationId,
   Digest,
   FinishReason,
@@ -21,6 +22,7 @@ export const LLMAccepted = z
     conversation_id: ConversationId,
     message_id: MessageId,
     request_id: RequestId,
+    continues: Continues,
     duplicate: z.boolean().describe('The same request had begun this reply before.'),
   })
   .meta({
@@ -38,7 +40,11 @@ export const LLMStatus = z
       position: z.int().min(1).describe('1 is the next. It never rises.'),
       expected_ms: z.number().optional().describe('Until its turn comes, by what was measured.'),
     }).describe('The model’s turn for it has not come.'),
-    statusOf('model_loading', { elapsed_ms: z.number() }).describe('The model is being loaded into memory.'),
+    statusOf('model_loading', {
+      elapsed_ms: z.number(),
+      completed_bytes: z.int().min(0).optional().describe('Of a model that is being downloaded first.'),
+      total_bytes: z.int().min(0).optional().describe('Of the parts that are known so far: it may rise.'),
+    }).describe('The model is being loaded into memory, or is downloaded first (LLM_AUTO_PULL).'),
     statusOf('generating', {}).describe('The model is at work.'),
     statusOf('retrying', { attempt: z.int().min(1) }).describe('The backend failed and is asked again.'),
     statusOf('degraded', {}).describe('The store is away; what is shown is kept.'),
@@ -123,6 +129,7 @@ export const LLMResponse = z
     conversation_id: ConversationId,
     message_id: MessageId,
     request_id: RequestId,
+    continues: Continues,
     seq: Seq,
     response: z.string().describe('The full text.'),
     finish_reason: FinishReason,

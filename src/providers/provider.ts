@@ -36,6 +36,21 @@ export interface ProviderRequest {
   readonly format?: Format;
   /** Tokens: prompt and answer together. */
   readonly contextWindow: number;
+  /** The answer so far, with which the model goes on: what is yielded is new text only. */
+  readonly prefill?: string;
+  /** Where to ask; absent, the provider asks where it likes. */
+  readonly route?: Route;
+}
+
+/** The host that a request is made at, given by who counts the hosts' slots. */
+export interface Route {
+  /** By the name that `ModelInfo.hosts` has. */
+  readonly host: string;
+  /**
+   * This host has failed: resolves when another one, or the same where there is no other, has a slot for the request.
+   * @throws the signal's reason, or an LLMError when there was none in time
+   */
+  next(signal: AbortSignal): Promise<void>;
 }
 
 /** What a provider says: any number of statuses and deltas, then one finish. */
@@ -51,28 +66,67 @@ export type Part =
     };
 
 export type ProviderStatus =
-  | { readonly state: 'model_loading'; readonly since: number }
+  | ModelLoading
   | { readonly state: 'generating'; /** How long the model took to load. */ readonly loadMs: number }
   | { readonly state: 'retrying'; /** 1 is the first try after the first attempt. */ readonly attempt: number };
+
+/** A model on its way into memory; with figures, while it is downloaded first. */
+export interface ModelLoading extends PullProgress {
+  readonly state: 'model_loading';
+  /** Milliseconds since 1970, UTC. */
+  readonly since: number;
+}
+
+/** How much of a model has been downloaded; absent before the first of its parts is known. */
+export interface PullProgress {
+  readonly completedBytes?: number;
+  /** Of the parts that are known so far: it may rise. */
+  readonly totalBytes?: number;
+}
 
 export interface ModelInfo {
   readonly name: string;
   readonly provider: string;
-  /** The host that has it. */
+  /** The host that has it; of several the one that would answer first. */
   readonly host?: string;
+  /** All that have it, in the order of the settings. */
+  readonly hosts?: readonly ModelHost[];
+  /** On one host at least. */
   readonly loaded: boolean;
   /** Tokens, as it is used here. */
   readonly contextWindow: number;
   readonly capabilities: readonly Capability[];
+  /** No host has it: `pull` gets it, and what it can do is known only then. */
+  readonly isMissing?: true;
+}
+
+export interface ModelHost {
+  readonly host: string;
+  readonly loaded: boolean;
 }
 
 export type Capability = 'completion' | 'tools' | 'thinking' | 'vision';
 
 export interface ProviderHealth {
+  /** `up` when any host is. */
   readonly status: 'up' | 'down';
+  /** The first that is up; the first of all when none is. */
   readonly host?: string;
   readonly version?: string;
   /** What to do about it, for people. */
+  readonly hint?: string;
+  /** In the order of the settings. */
+  readonly hosts?: readonly HostHealth[];
+}
+
+export interface HostHealth {
+  readonly host: string;
+  /** `suspect`: it was silent, and is asked when no other can be. `trial`: it failed, and the next reply shows. */
+  readonly status: 'up' | 'suspect' | 'trial' | 'down';
+  readonly version?: string;
+  /** The names of those that it has, and of those in its memory. */
+  readonly models: readonly string[];
+  readonly loaded: readonly string[];
   readonly hint?: string;
 }
 
@@ -90,6 +144,13 @@ export interface Provider {
    * @throws BackendUnavailableError when nothing answers
    */
   findModel(name: string): Promise<ModelInfo>;
+  /**
+   * Gets a model that is missing, or joins who is getting it: tells how far it is, about once a second, and ends when
+   * it is there. Nothing is told of a model that is there. The download is the provider's own: no signal ends it.
+   * @throws ModelNotFoundError when there is no such model anywhere
+   * @throws BackendUnavailableError
+   */
+  readonly pull?: ((model: string, signal: AbortSignal) => AsyncIterable<ModelLoading>) | undefined;
   /** All models there are; empty when nothing answers. */
   listModels(): Promise<readonly ModelInfo[]>;
   health(): Promise<ProviderHealth>;

@@ -38,6 +38,12 @@ export class RetryBudget {
     return true;
   }
 
+  /** The retry that was taken is not made after all. */
+  giveBack(): void {
+    const current = this.#current();
+    current.retries = Math.max(0, current.retries - 1);
+  }
+
   #current(): Second {
     const at = Math.floor(this.#clock.now() / 1000);
     const last = this.#seconds.at(-1);

@@ -24,6 +24,7 @@ export const withFormat = (provider: Provider): Provider => ({
       ? provider.stream(request, signal)
       : checkStream(provider.stream(request, signal), { ...request, format: request.format }),
   findModel: (name) => provider.findModel(name),
+  pull: provider.pull?.bind(provider),
   listModels: () => provider.listModels(),
   health: () => provider.health(),
 });

@@ -11,6 +11,8 @@ export class EventGatherer {
   readonly #halves: Record<Channel, string> = { content: '', thinking: '' };
   #events: ReplyEvent[] = [];
   #totalEvents = 0;
+  /** So many events are there of which the last is not joined with what follows. */
+  #apart = 0;
 
   /** UTF-16 units of both channels since the beginning. */
   get totalUnits(): number {
@@ -40,6 +42,12 @@ export class EventGatherer {
     if (cut > 0) this.#addWhole(channel, whole.slice(0, cut).toWellFormed());
   }
 
+  /** Text that stays a delta of its own. */
+  addApart(channel: Channel, text: string): void {
+    this.addText(channel, text);
+    this.#apart = this.#totalEvents;
+  }
+
   /** All that waits, oldest first. */
   take(): readonly ReplyEvent[] {
     const events = this.#events;
@@ -58,7 +66,8 @@ export class EventGatherer {
 
   #addWhole(channel: Channel, text: string): void {
     const last = this.#events.at(-1);
-    if (last?.type === 'text-delta' && last.channel === channel) {
+    const isOpen = this.#totalEvents > this.#apart;
+    if (isOpen && last?.type === 'text-delta' && last.channel === channel) {
       this.#events[this.#events.length - 1] = { ...last, text: last.text + text };
     } else {
       this.add({ type: 'text-delta', channel, at: this.#lengths[channel], text } satisfies TextDelta);

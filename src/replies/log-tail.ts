@@ -63,6 +63,11 @@ export class LogTail implements AppendSource {
     return text.length <= room && this.#gatherer.totalEvents < MAX_ENTRIES;
   }
 
+  /** What others have said before, and not the model now: content, in a delta of its own. */
+  addTextSoFar(text: string): void {
+    this.#gatherer.addApart('content', text);
+  }
+
   /** The model has said all: half of a pair will not be completed. */
   completeText(): void {
     this.#gatherer.close();

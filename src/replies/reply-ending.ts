@@ -45,7 +45,8 @@ export const storeEnd = async (parts: EndingParts, ending: Ending, signal: Abort
   const shown = live.seq;
   let have = shown;
   for (;;) {
-    const finish = { messageId: message.id, token, seq: have + 1, events: toEventsAfter(have, live, events), message };
+    const rest = toEventsAfter(have, live, events);
+    const finish = { messageId: live.identity.messageId, token, seq: have + 1, events: rest, message };
     const answer = await parts.store.finish(finish).catch((error: unknown) => refusals.wait(error));
     if (answer?.type === 'gap') {
       have = answer.have;
@@ -94,12 +95,12 @@ class Refusals {
 
 /** The message as the conversation keeps it: what is shown, and the rest. */
 const toMessage = ({ live, outcome, rest }: Ending, endedAt: number): AssistantMessage => {
-  const { messageId, requestId, model, metadata } = live.identity;
+  const { messageId, requestId, model, continues, variantOf, metadata } = live.identity;
   const { content, thinking } = toTranscript(toEntries(live.seq + 1, rest));
   const thoughts = live.text('thinking') + thinking;
   return {
     role: 'assistant',
-    id: messageId,
+    id: continues ?? messageId,
     content: live.text('content') + content,
     createdAt: endedAt,
     ...(thoughts && { thinking: thoughts }),
@@ -107,6 +108,7 @@ const toMessage = ({ live, outcome, rest }: Ending, endedAt: number): AssistantM
     model,
     seq: live.seq + rest.length + 1,
     outcome,
+    ...(variantOf !== undefined && { variantOf }),
     ...(metadata && { metadata }),
   };
 };

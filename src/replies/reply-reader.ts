@@ -1,5 +1,11 @@
 import type { Clock } from '../clock.ts';
-import { isEnd, type LogEntry, type ReplyEnd } from '../conversation/reply-event.ts';
+import {
+  isEnd,
+  type LogEntry,
+  type ReplyEnd,
+  type ReplyFailure,
+  type ReplyOutcome,
+} from '../conversation/reply-event.ts';
 import { toDigest, toReplyEnd, toTranscript, type Transcript } from '../conversation/transcript.ts';
 import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
 import type { LiveReply } from './live-reply.ts';
@@ -19,6 +25,9 @@ const DELETED: ReplyUpdate = {
   type: 'unstored-end',
   failure: { code: 'not_found', message: 'The conversation was deleted.' },
 };
+
+/** Why a reply failed that another has gone on with, when nothing else is known of it any more. */
+const BROKEN_OFF: ReplyFailure = { code: 'interrupted', message: 'The reply broke off. Another has gone on with it.' };
 
 const PAGE = 200;
 /** How often the log is looked at when nobody tells that it has grown. */
@@ -56,11 +65,8 @@ export class ReplyReader {
 
   /** A reply's texts so far, and how it ended. */
   async view(record: ReplyRecord): Promise<ReplyTexts> {
-    const message = await this.#store.loadReplyMessage(record.messageId);
-    if (message) {
-      const end = toReplyEnd(message.content, message.outcome, message.createdAt);
-      return { content: message.content, thinking: message.thinking ?? '', end, seq: message.seq };
-    }
+    const ended = await this.#loadEnded(record.messageId);
+    if (ended) return { content: ended.end.text, thinking: ended.thinking, end: ended.end, seq: ended.seq };
     const entries = await this.#readAll(record.messageId);
     const end = entries.findLast(isEnd)?.event; // it may have ended meanwhile
     return { ...toTranscript(entries), seq: entries.length, ...(end && { end }) };
@@ -142,17 +148,36 @@ export class ReplyReader {
   async #read(messageId: string, after: number, limit: number): Promise<readonly LogEntry[]> {
     const entries = await this.#store.readLog(messageId, after, limit);
     if (entries.length > 0) return entries;
-    const end = await this.#loadEnd(messageId);
-    if (!end) return [];
+    const ended = await this.#loadEnded(messageId);
+    if (!ended) return [];
     const rest = await this.#store.readLog(messageId, after, limit); // the log may have grown before it ended
-    return rest.length > 0 ? rest : [end];
+    return rest.length > 0 ? rest : [{ seq: ended.seq, event: ended.end }];
   }
 
-  async #loadEnd(messageId: string): Promise<LogEntry | undefined> {
+  /** How a reply has ended, by its message, which another reply may have gone on with since. */
+  async #loadEnded(messageId: string): Promise<Ended | undefined> {
     const message = await this.#store.loadReplyMessage(messageId);
-    return message && { seq: message.seq, event: toReplyEnd(message.content, message.outcome, message.createdAt) };
+    const record = message && (await this.#store.loadReply(messageId));
+    if (!record) return undefined;
+    const outcome = message.requestId === record.requestId ? message.outcome : toOwnOutcome(record, message.outcome);
+    const end = toReplyEnd(message.content, outcome, message.createdAt);
+    return { thinking: message.thinking ?? '', seq: record.seq, end };
   }
 }
+
+interface Ended {
+  readonly thinking: string;
+  readonly seq: number;
+  readonly end: ReplyEnd;
+}
+
+/** Of a reply whose message has grown: that message says how the last one ended that went on with it. */
+const toOwnOutcome = ({ state }: ReplyRecord, { usage, timings }: ReplyOutcome): ReplyOutcome => {
+  if (state === 'failed') return { state, failure: BROKEN_OFF, usage, timings };
+  return state === 'cancelled'
+    ? { state, finishReason: 'cancelled', usage, timings }
+    : { state: 'done', finishReason: 'stop', usage, timings };
+};
 
 type Rewind = Extract<ReplyUpdate, { type: 'rewind' }>;
 

@@ -1,8 +1,10 @@
+import type { ModelLoading, PullProgress } from '../providers/provider.ts';
+
 /** What a reply is doing, beside its log: told to who watches, numbered and stored nowhere. */
 export type ReplyStatus =
   /** 1 is the next; `expectedMs` by what was measured. */
   | { readonly state: 'queued'; readonly position: number; readonly expectedMs?: number }
-  | { readonly state: 'model_loading'; readonly elapsedMs: number }
+  | ({ readonly state: 'model_loading'; readonly elapsedMs: number } & PullProgress)
   | { readonly state: 'generating' }
   | { readonly state: 'retrying'; /** 1 is the first try after the first attempt. */ readonly attempt: number }
   /** The store is away; what was shown is kept. */
@@ -11,9 +13,10 @@ export type ReplyStatus =
   | { readonly state: 'released'; readonly stoppedMs: number };
 
 /** As a live reply keeps it: elapsed time is worked out when it is told. */
-export type LiveStatus =
-  | Exclude<ReplyStatus, { state: 'model_loading' }>
-  | { readonly state: 'model_loading'; readonly since: number };
+export type LiveStatus = Exclude<ReplyStatus, { state: 'model_loading' }> | ModelLoading;
 
-export const toReplyStatus = (status: LiveStatus, now: number): ReplyStatus =>
-  status.state === 'model_loading' ? { state: 'model_loading', elapsedMs: now - status.since } : status;
+export const toReplyStatus = (status: LiveStatus, now: number): ReplyStatus => {
+  if (status.state !== 'model_loading') return status;
+  const { since, ...loading } = status;
+  return { ...loading, elapsedMs: now - since };
+};

@@ -9,7 +9,7 @@ import {
   type LLMError,
 } from '../errors.ts';
 import type { ContextEvent, FinishReason, LogEntry, ReplyOutcome } from '../conversation/reply-event.ts';
-import type { Part, ProviderStatus } from '../providers/provider.ts';
+import type { ModelLoading, Part, ProviderStatus } from '../providers/provider.ts';
 import type { ChatStore, Token } from '../stores/chat-store.ts';
 import type { LiveReply } from './live-reply.ts';
 import type { LogAppender } from './log-appender.ts';
@@ -19,13 +19,23 @@ import type { LiveStatus } from './reply-status.ts';
 import { ReplyTally } from './reply-tally.ts';
 
 /** What a reply is made of: what the provider says, and what was left out of the prompt. */
-export type SourcePart = Part | ContextEvent | QueuedPart | { readonly type: 'turn' };
+export type SourcePart = Part | ContextEvent | QueuedPart | PullingPart | { readonly type: 'turn' } | TextSoFarPart;
+/** Where the model goes on with an answer: what there was of it, none of it said by the model now. */
+export interface TextSoFarPart {
+  readonly type: 'text-so-far';
+  readonly text: string;
+}
 /** The model's turn has not come; when it has, a `turn` follows. */
 export interface QueuedPart {
   readonly type: 'queued';
   /** 1 is the next. */
   readonly position: number;
   readonly expectedMs?: number;
+}
+/** The model is not there yet: it is downloaded, before the reply's turn comes. */
+export interface PullingPart {
+  readonly type: 'pulling';
+  readonly status: ModelLoading;
 }
 export type ReplySource = (signal: AbortSignal) => AsyncIterable<readonly SourcePart[]>;
 
@@ -168,16 +178,18 @@ export class ReplyWriter {
       if (this.#isDecided) return;
       if (part.type === 'context') this.#tail.add(part);
       else if (part.type === 'turn') this.#beginTurn(now);
-      else if (part.type === 'queued') this.#queue(part);
+      else if (part.type === 'queued') this.#wait(toQueued(part));
+      else if (part.type === 'pulling') this.#wait(part.status);
+      else if (part.type === 'text-so-far') this.#tail.addTextSoFar(part.text);
       else this.#takePart(part, now);
     }
     this.#tail.flush();
   }
 
-  #queue(part: QueuedPart): void {
+  #wait(status: LiveStatus): void {
     this.#tally.wait();
     this.#deadline?.reset(Number.POSITIVE_INFINITY); // waiting has a limit of its own
-    this.#live.setStatus(toQueued(part));
+    this.#live.setStatus(status);
   }
 
   #beginTurn(now: number): void {

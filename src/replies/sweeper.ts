@@ -13,12 +13,12 @@ type Figures = Pick<ReplyOutcome, 'usage' | 'timings'>;
 /** Of a reply that another process writes or wrote: nobody here knows what it counted and timed, but what it said is there. */
 export const estimateFigures = async (
   store: ChatStore,
-  { messageId, createdAt }: ReplyRecord,
+  { messageId, createdAt, promptTokens }: ReplyRecord,
   now: number,
 ): Promise<Figures> => {
   const { thinking, content } = toTranscript(await store.readLog(messageId, 0, MAX_LOG));
   return {
-    usage: { promptTokens: 0, completionTokens: estimateTextTokens(thinking + content), source: 'estimated' },
+    usage: { promptTokens, completionTokens: estimateTextTokens(thinking + content), source: 'estimated' },
     timings: { queuedMs: 0, loadMs: 0, totalMs: now - createdAt },
   };
 };

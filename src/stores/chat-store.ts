@@ -1,68 +1,18 @@
 import type { AssistantMessage, Metadata, StoredMessage, UserMessage } from '../conversation/message.ts';
 import type { LogEntry, ReplyEvent, ReplyOutcome, ReplyState } from '../conversation/reply-event.ts';
+import type {
+  Conversation,
+  ConversationKey,
+  ConversationPage,
+  ConversationPatch,
+  Cut,
+  NewConversation,
+  PageRequest,
+  PositionRange,
+  Summary,
+} from './conversation.ts';
 
-/** A conversation belongs to whoever is authenticated; the id is the client's own. */
-export interface ConversationKey {
-  readonly owner: string;
-  readonly conversationId: string;
-}
-
-/** Where the view that is sent to the model begins. It only moves forward. */
-export interface Cut {
-  /** The position of the last message that is left out; 0 when nothing is. */
-  readonly position: number;
-  /** How many turns are left out by it. */
-  readonly droppedTurns: number;
-}
-
-export interface Conversation extends ConversationKey {
-  readonly title?: string;
-  readonly systemPrompt?: string;
-  readonly metadata?: Metadata;
-  /** The model that the conversation asks for when a request names none. */
-  readonly model?: string;
-  /** Milliseconds since 1970, UTC. */
-  readonly createdAt: number;
-  readonly updatedAt: number;
-  readonly messageCount: number;
-  /** The reply that runs, by its `message_id`: one at a time. */
-  readonly activeReply?: string;
-  /** The model that gave the last reply with text in it. */
-  readonly answeredBy?: string;
-  readonly cut: Cut;
-  /**
-   * Rises with every change of what a prompt is made of; 0 is a conversation that does not exist. It begins at
-   * random: a conversation that takes the id of a deleted one is never taken for it.
-   */
-  readonly version: number;
-}
-
-export interface NewConversation extends ConversationKey {
-  readonly systemPrompt?: string;
-  readonly metadata?: Metadata;
-  readonly model?: string;
-}
-
-/** What may be changed of a conversation later; what is absent stays, null takes away. */
-export interface ConversationPatch {
-  readonly title?: string | null;
-  /** Of the turns to come. */
-  readonly systemPrompt?: string | null;
-  readonly metadata?: Metadata | null;
-}
-
-/** A page of an owner's conversations, the one used last first. */
-export interface ConversationPage {
-  readonly conversations: readonly Conversation[];
-  /** Asks for the page after; absent when there is none. Opaque. */
-  readonly nextCursor?: string;
-}
-
-export interface PageRequest {
-  /** Of the page before; absent is the first. */
-  readonly cursor?: string;
-  readonly limit: number;
-}
+export type * from './conversation.ts';
 
 /** A request id that has been used: the reply that answers it, and a digest of the request's body. */
 export interface KnownRequest {
@@ -92,15 +42,46 @@ export interface ReplyRecord extends ConversationKey {
   readonly createdAt: number;
   /** The instance that writes it. */
   readonly instance: string;
+  /** Of the prompt, as estimated when it began. */
+  readonly promptTokens: number;
   readonly metadata?: Metadata;
+  /** The reply that this one goes on with: its message is the one that grows. */
+  readonly continues?: string;
+  /** The answer that this one takes the place of. */
+  readonly variantOf?: string;
+}
+
+/**
+ * What a reply takes the place of, at the moment when it ends and is one that is sent later (`isSendable`). Until
+ * then, and when it is none, nothing of the conversation's thread changes.
+ */
+export interface Replacement {
+  /** The messages from here up to the reply's own question, or its answer, are kept and not sent any more. */
+  readonly from: number;
+  /** What the window has before: positions of sendable messages below `from` and above the cut, ascending. */
+  readonly window: readonly number[];
+  /** Of the thread as it then is: here alone a cut may move back. */
+  readonly cut: Cut;
 }
 
 export interface Begin extends ConversationKey {
   readonly requestId: string;
   readonly fingerprint: string;
   readonly messageId: string;
-  readonly userMessage: UserMessage;
+  /** What is asked; absent where the message at `questionPosition` is answered again, or its answer goes on. */
+  readonly userMessage?: UserMessage;
+  /** The message that is answered, where it is not a new one. */
+  readonly questionPosition?: number;
+  readonly replaces?: Replacement;
+  /** The reply that this one goes on with, the last message of the window: it grows where it stands. */
+  readonly continues?: { readonly messageId: string; readonly position: number };
+  /** The answer that this one takes the place of. */
+  readonly variantOf?: string;
   readonly model: string;
+  /** Of the prompt, estimated. */
+  readonly promptTokens: number;
+  /** Milliseconds since 1970, UTC. */
+  readonly createdAt: number;
   readonly metadata?: Metadata;
   /** The conversation's version that the prompt was made from. */
   readonly expectedVersion: number;
@@ -210,6 +191,16 @@ export interface ChatStore extends AsyncDisposable {
     key: ConversationKey,
     patch: ConversationPatch,
   ): Promise<{ readonly type: 'updated'; readonly conversation: Conversation } | { readonly type: 'gone' }>;
+  /**
+   * Keeps a summary beside the messages. Of those there are, the newest at or before the cut stays, too; what is older
+   * goes. No use, and no change of the version: a prompt without it is as good. `stale` when messages up to its
+   * position were replaced since `expectedReplaced` was read.
+   */
+  keepSummary(
+    key: ConversationKey,
+    summary: Summary,
+    expectedReplaced: readonly PositionRange[],
+  ): Promise<{ readonly type: 'kept' | 'stale' | 'gone' }>;
   /** Removes the conversation, its messages, logs and request ids; a late append finds its reply gone. */
   deleteConversation(key: ConversationKey): Promise<{ readonly type: 'deleted' | 'gone' }>;
 

@@ -12,6 +12,8 @@ export interface LogOptions {
   readonly pretty: boolean;
   /** Where the lines go; standard output when absent. */
   readonly destination?: DestinationStream;
+  /** Whether a pretty line has colours; standard output has by default. */
+  readonly colors?: boolean;
 }
 
 /** What stands for an error's own text where nobody gave a sentence. */
@@ -21,7 +23,12 @@ const FOREIGN_ERROR = 'An error was caught.';
  * The log: a fixed sentence and fields, never what people said nor a key. `err`, `req` and `res` show what
  * `log-fields.ts` names; names that usually hold text or secrets are blanked as a second line.
  */
-export const createLog = ({ level, pretty: isPretty, destination }: LogOptions): Log => {
+export const createLog = ({
+  level,
+  pretty: isPretty,
+  destination,
+  colors = destination === undefined,
+}: LogOptions): Log => {
   const options: LoggerOptions = {
     level,
     timestamp: stdTimeFunctions.isoTime,
@@ -35,13 +42,13 @@ export const createLog = ({ level, pretty: isPretty, destination }: LogOptions):
     },
   };
   const out = destination ?? standardOutput({ sync: true });
-  return pino(options, isPretty ? prettyStream(out, destination === undefined) : out);
+  return pino(options, isPretty ? prettyStream(out, colors) : out);
 };
 
 // In this process and at once: a worker thread, or a pipe of streams, would lose the last lines of a crash.
-const prettyStream = (out: DestinationStream, isTerminal: boolean): DestinationStream => {
+const prettyStream = (out: DestinationStream, hasColors: boolean): DestinationStream => {
   const prettify = prettyFactory({
-    colorize: isTerminal && isColorSupported,
+    colorize: hasColors && isColorSupported,
     ignore: 'pid,hostname',
     translateTime: 'SYS:HH:MM:ss.l',
   });

@@ -8,8 +8,14 @@ export interface MetricSources {
   readonly running: () => number;
   /** Open sockets. */
   readonly sockets: () => number;
-  /** Hosts, and whether they answered when they were last asked. */
-  readonly hosts: () => readonly { readonly host: string; readonly isUp: boolean }[];
+  /** Hosts, whether each can be asked, as far as is known, and how many replies of this instance it makes. */
+  readonly hosts: () => readonly HostFigures[];
+}
+
+export interface HostFigures {
+  readonly host: string;
+  readonly isUp: boolean;
+  readonly running: number;
 }
 
 /** How a reply went. */
@@ -86,7 +92,12 @@ export class Metrics {
     this.#gauge('llm_queue_serving', 'Slots that are taken.', () => sources.queue().serving);
     this.#gauge('llm_replies_running', 'Replies that this instance writes.', sources.running);
     this.#gauge('llm_sockets', 'Open sockets.', sources.sockets);
-    this.#hostGauge(sources.hosts);
+    this.#hostGauge('llm_host_up', 'Whether a host can be asked, as far as is known.', () =>
+      sources.hosts().map(({ host, isUp }) => [host, Number(isUp)]),
+    );
+    this.#hostGauge('llm_host_running', 'Replies of this instance that a host makes.', () =>
+      sources.hosts().map(({ host, running }) => [host, running]),
+    );
   }
 
   get contentType(): string {
@@ -148,15 +159,15 @@ export class Metrics {
     this.#registry.registerMetric(gauge);
   }
 
-  #hostGauge(read: MetricSources['hosts']): void {
+  #hostGauge(name: string, help: string, read: () => readonly (readonly [host: string, value: number])[]): void {
     const gauge: Gauge<'host'> = new Gauge({
-      name: 'llm_host_up',
-      help: 'Whether a host answered when it was last asked.',
+      name,
+      help,
       labelNames: ['host'],
       registers: [],
       collect: (): void => {
         gauge.reset();
-        for (const { host, isUp } of read()) gauge.set({ host }, Number(isUp));
+        for (const [host, value] of read()) gauge.set({ host }, value);
       },
     });
     this.#registry.registerMetric(gauge);

@@ -32,6 +32,10 @@ export const toTimings = ({ queuedMs, loadMs, firstTokenMs, totalMs }: Internal.
   total_ms: totalMs,
 });
 
+/** On the wire only where it says something. */
+export const toContinues = ({ continues }: { readonly continues?: string }): { continues?: string } =>
+  continues === undefined ? {} : { continues };
+
 export const toErrorData = (failure: Failure): LLMErrorData => ({
   success: false,
   error: failure.error,
@@ -44,6 +48,7 @@ export const toErrorData = (failure: Failure): LLMErrorData => ({
   ...(failure.messageId !== undefined && { message_id: failure.messageId }),
   ...(failure.activeMessageId !== undefined && { active_message_id: failure.activeMessageId }),
   ...(failure.requestId !== undefined && { request_id: failure.requestId }),
+  ...toContinues(failure),
   timestamp: failure.timestamp,
   ...(failure.response !== undefined && { response: failure.response }),
   ...(failure.usage && { usage: toUsage(failure.usage) }),
@@ -55,6 +60,7 @@ export const toResponseData = (reply: Reply): LLMResponse => ({
   conversation_id: reply.conversationId,
   message_id: reply.messageId,
   request_id: reply.requestId,
+  ...toContinues(reply),
   seq: reply.seq,
   response: reply.response,
   finish_reason: reply.finishReason,
@@ -71,6 +77,7 @@ export const toAcceptedData = ({ reply, duplicate }: Accepted): LLMAccepted => (
   conversation_id: reply.conversationId,
   message_id: reply.messageId,
   request_id: reply.requestId,
+  ...toContinues(reply),
   duplicate,
 });
 
@@ -78,7 +85,13 @@ const toStatusData = (messageId: string, status: ReplyStatus): LLMStatus => {
   const common = { message_id: messageId };
   switch (status.state) {
     case 'model_loading':
-      return { ...common, state: status.state, elapsed_ms: status.elapsedMs };
+      return {
+        ...common,
+        state: status.state,
+        elapsed_ms: status.elapsedMs,
+        ...(status.completedBytes !== undefined && { completed_bytes: status.completedBytes }),
+        ...(status.totalBytes !== undefined && { total_bytes: status.totalBytes }),
+      };
     case 'queued': {
       const expected = status.expectedMs === undefined ? {} : { expected_ms: status.expectedMs };
       return { ...common, state: status.state, position: status.position, ...expected };

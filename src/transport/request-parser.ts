@@ -65,7 +65,17 @@ const toOptions = (options: Options): GenerateOptions => ({
 
 type RequestFields = Pick<
   LLMRequest,
-  'request_id' | 'metadata' | 'model' | 'system_prompt' | 'think' | 'format' | 'images' | 'if_busy'
+  | 'request_id'
+  | 'metadata'
+  | 'model'
+  | 'system_prompt'
+  | 'think'
+  | 'format'
+  | 'images'
+  | 'if_busy'
+  | 'continue'
+  | 'regenerate'
+  | 'edit'
 >;
 
 const toFields = (fields: RequestFields): GenerateOptions => ({
@@ -78,19 +88,22 @@ const toFields = (fields: RequestFields): GenerateOptions => ({
     format: fields.format,
     images: fields.images,
     ifBusy: fields.if_busy,
+    continue: fields.continue,
+    regenerate: fields.regenerate,
+    edit: fields.edit,
   }),
 });
 
 /** The same request, whichever wire it came over. */
 export const fromSocket = (request: LLMRequest, asker: Asker): ChatRequest =>
-  toChatRequest(request.conversation_id, request.message, {
+  toChatRequest(request.conversation_id, request.message ?? '', {
     ...asker,
     ...toOptions(request.options),
     ...toFields(request),
   });
 
 export const fromRest = (body: GenerateResponseBody, asker: Asker): ChatRequest =>
-  toChatRequest(body.conversation_id, body.user_input, { ...asker, ...toOptions(body), ...toFields(body) });
+  toChatRequest(body.conversation_id, body.user_input ?? '', { ...asker, ...toOptions(body), ...toFields(body) });
 
 type Defined<T> = { [Key in keyof T]: Exclude<T[Key], undefined> };
 

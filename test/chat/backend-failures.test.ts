@@ -230,15 +230,20 @@ describe('a prompt that the backend finds too long', () => {
     expect(answer).toMatchObject({ success: false, code: 'context_length_exceeded', retryable: false });
   });
 
-  it('is refused before the host is asked when it cannot fit', async () => {
+  it('is refused with the numbers, before a host is asked for a chat or a load, when it cannot fit', async () => {
     await using rig = await open();
-    const answer = await rig.chat.generateResponse('c1', 'word '.repeat(2000));
+    const answer = await rig.chat.generateResponse('c1', 'word '.repeat(2000), { maxTokens: 300 });
     expect(answer).toMatchObject({
       success: false,
       code: 'context_length_exceeded',
-      error: expect.stringMatching(/\d+ tokens/),
+      error: expect.stringMatching(
+        /about \d{4} tokens with the system prompt; \d+ fit \(window \d+, less max_tokens 300/,
+      ),
     });
     expect(answer).not.toHaveProperty('seq');
-    expect(rig.ollama.ledger.chats).toHaveLength(0);
+    expect(answer).not.toHaveProperty('messageId');
+    expect(rig.ollama.ledger.loads).toEqual([]);
+    for (const path of ['/api/chat', '/api/generate']) expect(rig.ollama.ledger.requestsTo(path)).toEqual([]);
+    expect(await rig.chat.getConversation('c1')).toMatchObject({ code: 'not_found' });
   });
 });

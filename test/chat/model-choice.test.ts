@@ -84,7 +84,7 @@ describe('a model', () => {
 
 describe('ELIZA', () => {
   it('answers until an Ollama does, and never after', async () => {
-    await using rig = await openChatRig();
+    await using rig = await openChatRig({ settings: { LLM_TIMEOUT: '0.5' } });
     await rig.ollama.kill();
     expect(await rig.chat.generateResponse('c1', 'hello')).toMatchObject({ success: true, model: 'eliza' });
     expect(await rig.chat.listModels()).toMatchObject({ models: [{ name: 'eliza' }] });

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { Claim, inTurn } from '../../src/chat/turn.ts';
+import { Claim, inTurn, type RoutedSource } from '../../src/chat/turn.ts';
 import { FairQueue, type FairQueueOptions } from '../../src/limits/fair-queue.ts';
 import { Quota } from '../../src/limits/quota.ts';
 import type { ReplySource, SourcePart } from '../../src/replies/reply-writer.ts';
 import { MemoryCallerLimits } from '../../src/stores/memory-caller-limits.ts';
+import { ScriptedBoard } from '../support/scripted-board.ts';
 import { VirtualClock } from '../support/virtual-clock.ts';
 
 const FINISH: SourcePart = { type: 'finish', finishReason: 'stop' };
@@ -11,16 +12,25 @@ const FINISH: SourcePart = { type: 'finish', finishReason: 'stop' };
 /** One slot, and callers of whom each may have one reply. */
 const open = (options: Partial<FairQueueOptions> = {}) => {
   const clock = new VirtualClock();
-  const queue = new FairQueue({ clock, slots: 1, limit: 8, timeoutMs: 60_000, ...options });
+  const board = new ScriptedBoard({ a: {}, b: { state: 'away' } });
+  const queue = new FairQueue({
+    clock,
+    board,
+    slots: 1,
+    limit: 8,
+    timeoutMs: 60_000,
+    awayTimeoutMs: 30_000,
+    ...options,
+  });
   const limits = new MemoryCallerLimits(clock);
   const quota = new Quota(limits, { requestsPerMinute: 100, maxConcurrent: 1 }, clock);
   const claim = async (caller: string, charge = caller): Promise<Claim> => {
     const claimed = new Claim({ queue, quota, caller, charge });
     await claimed.charge(false);
-    claimed.enter();
+    claimed.enter('m', 'c1');
     return claimed;
   };
-  return { clock, queue, limits, claim, [Symbol.dispose]: () => quota[Symbol.dispose]() };
+  return { clock, board, queue, limits, claim, [Symbol.dispose]: () => quota[Symbol.dispose]() };
 };
 
 /** What a source says until it ends or is left. */
@@ -99,6 +109,35 @@ describe('a reply in its turn', () => {
     minute.resolve();
     expect(await running).toEqual([{ type: 'queued', position: 1 }, { type: 'turn' }, FINISH]);
   });
+
+  it('is asked at the host of its turn, and at the next one when that has failed; the slots are free at its end', async () => {
+    using rig = open();
+    const asked: string[] = [];
+    const source: RoutedSource = async function* (signal, route) {
+      asked.push(route?.host ?? 'anywhere');
+      rig.board.change('b', { state: 'up' });
+      await route?.next(signal);
+      asked.push(route?.host ?? 'anywhere');
+      expect([rig.queue.load('a'), rig.queue.load('b')]).toEqual([0, 1]);
+      yield [FINISH];
+    };
+    await collect(inTurn(source, (await rig.claim('ann')).take()));
+    expect(asked).toEqual(['a', 'b']);
+    expect(rig.queue).toMatchObject({ serving: 0, waiting: 0 });
+  });
+
+  it('is asked anywhere when it needs no turn', async () => {
+    using rig = open();
+    const asked: (string | undefined)[] = [];
+    const source: RoutedSource = async function* (_signal, route) {
+      asked.push(route?.host);
+      yield [FINISH];
+    };
+    const claimed = await rig.claim('ann');
+    claimed.leave();
+    await collect(inTurn(source, claimed.take()));
+    expect(asked).toEqual([undefined]);
+  });
 });
 
 describe('a claim', () => {
@@ -116,7 +155,7 @@ describe('a claim', () => {
     using rig = open();
     await using claimed = await rig.claim('ann', 'r1');
     await claimed.charge(false);
-    claimed.enter();
+    claimed.enter('m', 'c1');
     expect(rig.queue).toMatchObject({ serving: 1, waiting: 0 });
   });
 });

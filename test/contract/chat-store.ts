@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import { describeAskingAgain } from './chat-store/asking-again.ts';
 import { describeBegin } from './chat-store/begin.ts';
 import { describeConversations } from './chat-store/conversations.ts';
 import { describeEnding } from './chat-store/ending.ts';
 import type { OpenHarness } from './chat-store/fixtures.ts';
+import { describeGoingOn } from './chat-store/going-on.ts';
 import { describeLists } from './chat-store/lists.ts';
 import { describeLog } from './chat-store/log.ts';
 import { describeModel } from './chat-store/model.ts';
 import { describeRetention } from './chat-store/retention.ts';
+import { describeSummaries } from './chat-store/summaries.ts';
 import { describeTexts } from './chat-store/texts.ts';
 import { describeWatch } from './chat-store/watch.ts';
 
@@ -26,6 +29,9 @@ export const describeChatStore = (name: string, open: OpenHarness): void => {
     describeLog(open);
     describeWatch(open);
     describeEnding(open);
+    describeAskingAgain(open);
+    describeGoingOn(open);
+    describeSummaries(open);
     describeTexts(open);
     describeRetention(open);
     describeModel(open);

@@ -105,6 +105,14 @@ describe('fitWindow', () => {
     expect(fit({ messages, maxTokens: 300 }).keptTurns).toBe(1);
   });
 
+  it('keeps room for the answer so far, and never drops it', () => {
+    const messages = toTurns(200, 200, 200, 200);
+    const window = fit({ messages, prefill: 'x'.repeat(310) });
+    expect(window.keptTurns).toBe(1);
+    expect(window.rawTokens).toBe(fit({ messages: messages.slice(-2) }).rawTokens + 104);
+    expect(refuse({ messages, prefill: 'x'.repeat(3_100) })).toMatchObject({ estimatedTokens: 1_012, budget: 850 });
+  });
+
   it('counts images, of the question and of the history', () => {
     const [question, answer] = toTurns(20);
     if (question?.role !== 'user' || !answer) throw new Error('There is a turn.');

@@ -1,41 +1,27 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { QueueFullError } from '../../src/errors.ts';
-import { FairQueue, type FairQueueOptions, type Place, type QueuePosition } from '../../src/limits/fair-queue.ts';
-import { VirtualClock } from '../support/virtual-clock.ts';
-
-const open = (options: Partial<FairQueueOptions> = {}) => {
-  const clock = new VirtualClock();
-  return { clock, queue: new FairQueue({ clock, slots: 1, limit: 32, timeoutMs: 120_000, ...options }) };
-};
-
-/** Waits for a place's turn and notes who was served, in order; gives the positions that it was told. */
-const follow = (place: Place, signal = new AbortController().signal) => {
-  const positions: QueuePosition[] = [];
-  const turn = (async () => {
-    for await (const position of place.wait(signal)) positions.push(position);
-  })();
-  turn.catch(() => undefined); // looked at by whoever awaits it
-  return { positions, turn };
-};
+import type { Place } from '../../src/limits/queued-place.ts';
+import type { VirtualClock } from '../support/virtual-clock.ts';
+import { follow, openQueue as open } from './queue-rig.ts';
 
 const settle = (clock: VirtualClock): Promise<void> => clock.advance(0);
 
 describe('FairQueue', () => {
   it('serves at once while there is a slot, and tells no position', async () => {
-    const { queue } = open({ slots: 2 });
-    const { positions, turn } = follow(queue.enter('ann'));
+    const { queue, enter } = open({ slots: 2 });
+    const { positions, turn } = follow(enter('ann'));
     await turn;
     expect(positions).toEqual([]);
     expect(queue).toMatchObject({ serving: 1, waiting: 0 });
   });
 
   it('serves callers turn by turn: twenty of one do not starve one of another', async () => {
-    const { clock, queue } = open();
-    const running = queue.enter('ann');
+    const { clock, enter } = open();
+    const running = enter('ann');
     const served: string[] = [];
     const places = [...Array.from({ length: 20 }, (_, index) => `ann${index}`), 'bob0'].map((name) => {
-      const place = queue.enter(name.slice(0, 3));
+      const place = enter(name.slice(0, 3));
       void follow(place).turn.then(() => served.push(name));
       return place;
     });
@@ -49,13 +35,13 @@ describe('FairQueue', () => {
   });
 
   it('tells positions that never rise, and the last of them is the first', async () => {
-    const { clock, queue } = open();
-    const running = [queue.enter('x')];
-    const ann = follow(queue.enter('ann'));
-    const second = queue.enter('ann');
+    const { clock, enter } = open();
+    const running = [enter('x')];
+    const ann = follow(enter('ann'));
+    const second = enter('ann');
     const watched = follow(second);
     await settle(clock);
-    follow(queue.enter('bob')); // comes later, and before ann's second
+    follow(enter('bob')); // comes later, and before ann's second
     await settle(clock);
     running[0]?.[Symbol.dispose]();
     await settle(clock);
@@ -66,34 +52,34 @@ describe('FairQueue', () => {
   });
 
   it('expects a wait by what was measured, and nothing before', async () => {
-    const { clock, queue } = open();
-    const first = queue.enter('ann');
+    const { clock, enter } = open();
+    const first = enter('ann');
     await follow(first).turn;
-    const waiting = follow(queue.enter('bob'));
+    const waiting = follow(enter('bob'));
     await clock.advance(4_000);
     expect(waiting.positions).toEqual([{ position: 1 }]);
     first[Symbol.dispose]();
-    const late = follow(queue.enter('cy'));
+    const late = follow(enter('cy'));
     await settle(clock);
     expect(late.positions).toEqual([{ position: 1, expectedMs: 4_000 }]);
   });
 
   it('refuses at once when nobody else may wait, with the time after which it is worth asking', async () => {
-    const { clock, queue } = open({ limit: 1 });
-    const first = queue.enter('ann');
+    const { clock, enter } = open({ limit: 1 });
+    const first = enter('ann');
     await follow(first).turn;
     await clock.advance(2_000);
     first[Symbol.dispose]();
-    queue.enter('ann');
-    queue.enter('bob');
-    expect(() => queue.enter('cy')).toThrow(QueueFullError);
-    expect(() => queue.enter('cy')).toThrow(expect.objectContaining({ retryAfterMs: 2_000, code: 'queue_full' }));
+    enter('ann');
+    enter('bob');
+    expect(() => enter('cy')).toThrow(QueueFullError);
+    expect(() => enter('cy')).toThrow(expect.objectContaining({ retryAfterMs: 2_000, code: 'queue_full' }));
   });
 
   it('lets nobody wait for longer than its time', async () => {
-    const { clock, queue } = open({ timeoutMs: 5_000 });
-    queue.enter('ann');
-    const place = queue.enter('bob');
+    const { clock, queue, enter } = open({ timeoutMs: 5_000 });
+    enter('ann');
+    const place = enter('bob');
     const { turn } = follow(place);
     await clock.advance(5_000);
     await expect(turn).rejects.toThrow(QueueFullError);
@@ -103,9 +89,9 @@ describe('FairQueue', () => {
 
   it('lets nobody wait for longer than its time for what the host takes in a minute', async () => {
     const reasons: unknown[] = [];
-    const { clock, queue } = open({
+    const { clock, enter } = open({
       timeoutMs: 5_000,
-      admit: async (signal) => {
+      admit: async (_host, signal) => {
         const { promise, reject } = Promise.withResolvers<void>();
         signal.addEventListener('abort', () => reject(signal.reason));
         await promise.catch((error: unknown) => {
@@ -114,7 +100,7 @@ describe('FairQueue', () => {
         });
       },
     });
-    using _place = queue.enter('ann');
+    using _place = enter('ann');
     const { positions, turn } = follow(_place);
     await clock.advance(5_000);
     await expect(turn).rejects.toThrow(QueueFullError);
@@ -123,23 +109,23 @@ describe('FairQueue', () => {
   });
 
   it('learns nothing from a place that came to nothing', async () => {
-    const { clock, queue } = open({ limit: 0 });
-    const first = queue.enter('ann');
+    const { clock, enter } = open({ limit: 0 });
+    const first = enter('ann');
     await follow(first).turn;
     await clock.advance(8_000);
     first[Symbol.dispose]();
-    for (let count = 0; count < 50; count++) queue.enter('bob')[Symbol.dispose]();
-    queue.enter('ann');
-    expect(() => queue.enter('cy')).toThrow(expect.objectContaining({ retryAfterMs: 8_000 }));
+    for (let count = 0; count < 50; count++) enter('bob')[Symbol.dispose]();
+    enter('ann');
+    expect(() => enter('cy')).toThrow(expect.objectContaining({ retryAfterMs: 8_000 }));
   });
 
   it('is left at once by who cancels, and the others move up', async () => {
-    const { clock, queue } = open();
-    queue.enter('ann');
+    const { clock, enter } = open();
+    enter('ann');
     const leaving = new AbortController();
-    const place = queue.enter('bob');
+    const place = enter('bob');
     const left = follow(place, leaving.signal);
-    const behind = follow(queue.enter('cy'));
+    const behind = follow(enter('cy'));
     await settle(clock);
     leaving.abort(new Error('changed my mind'));
     await expect(left.turn).rejects.toThrow('changed my mind');
@@ -158,13 +144,13 @@ describe('FairQueue', () => {
     );
     await fc.assert(
       fc.asyncProperty(steps, fc.integer({ min: 1, max: 3 }), async (script, slots) => {
-        const { clock, queue } = open({ slots, limit: 1_000 });
+        const { clock, queue, enter } = open({ slots, limit: 1_000 });
         const held: { readonly caller: string; readonly number: number; readonly place: Place }[] = [];
         const served: { readonly caller: string; readonly number: number }[] = [];
         let number = 0;
         for (const step of script) {
           if ('enter' in step) {
-            const entry = { caller: step.enter, number: (number += 1), place: queue.enter(step.enter) };
+            const entry = { caller: step.enter, number: (number += 1), place: enter(step.enter) };
             held.push(entry);
             void follow(entry.place).turn.then(
               () => served.push(entry),

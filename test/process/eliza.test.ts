@@ -8,7 +8,7 @@ const question = (conversation_id: string): object => ({ conversation_id, user_i
 describe('ELIZA', () => {
   it('answers until Ollama comes, and never goes on with what a real model has begun', async () => {
     const port = await findFreePort();
-    const settings = { OLLAMA_BASE_URL: `http://127.0.0.1:${port}`, LLM_MAX_RETRIES: '0' };
+    const settings = { OLLAMA_BASE_URL: `http://127.0.0.1:${port}`, LLM_MAX_RETRIES: '0', LLM_TIMEOUT: '1' };
     await using folder = await makeWorkFolder();
     {
       await using service = await ServiceProcess.start(folder, settings);

@@ -6,6 +6,7 @@ import { toRequest } from './ollama-rig.ts';
 
 const plain: OllamaModel = {
   name: 'llama3:latest',
+  digest: 'd',
   family: 'llama',
   contextWindow: 4096,
   trainedLength: 8192,

@@ -6,7 +6,7 @@ import { Deadlines } from '../../src/deadlines.ts';
 import { OllamaProvider } from '../../src/providers/ollama/ollama-provider.ts';
 import { ChatConnection } from '../../src/providers/ollama/chat-connection.ts';
 import { OllamaHost } from '../../src/providers/ollama/ollama-host.ts';
-import { systemClock } from '../../src/system.ts';
+import { systemClock, systemIds } from '../../src/system.ts';
 
 /** Accepts and says nothing: with https the connection is then never made. */
 class SilentServer implements AsyncDisposable {
@@ -40,7 +40,8 @@ describe('connecting', () => {
     using deadlines = new Deadlines(systemClock);
     const baseUrl = await server.listen();
     await using provider = new OllamaProvider({
-      baseUrl,
+      baseUrls: [baseUrl],
+      ids: systemIds,
       deadlines,
       contextWindow: 2048,
       keepAlive: '30m',

@@ -175,7 +175,6 @@ describe('a model whose loading is not known', () => {
   it('is chatted with when /api/ps says nothing for 5 s', async () => {
     const clock = new VirtualClock();
     const rig = await open({ clock });
-    await rig.provider.findModel('tiny-chat');
     rig.ollama.hang('/api/ps');
     const heard = rig.ask();
     await rig.ollama.ledger.until(({ entries }) => entries.at(-1)?.path === '/api/ps');
@@ -302,13 +301,14 @@ describe('the silence of a model', () => {
 describe('loads of several models', () => {
   it('go through what runs the chores of the host, one at a time where it says so', async () => {
     using host = new HostLimiter();
-    const rig = await open({ runChore: (load) => host.runChore(load) });
+    const rig = await open({ runChore: (_host, load) => host.runChore(load) });
     const gate = createGate();
     rig.ollama.nextLoad({ waitFor: gate });
     const first = rig.ask();
     await gate.reached;
     const second = rig.ask({ model: 'tiny-plain' });
-    await rig.ollama.ledger.until(({ entries }) => entries.filter(({ path }) => path === '/api/ps').length >= 2);
+    await rig.ollama.ledger.until((ledger) => ledger.requestsTo('/api/show').every(({ status }) => status === 200));
+    await rig.ollama.ledger.until((ledger) => ledger.requestsTo('/api/show').length === 2);
     expect(rig.ollama.ledger.loads.map(({ model }) => model)).toEqual(['tiny-chat:latest']);
     gate.open();
     expect([(await first).error, (await second).error]).toEqual([undefined, undefined]);

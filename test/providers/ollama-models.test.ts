@@ -27,6 +27,7 @@ describe('finding a model', () => {
         name: 'tiny-chat:latest',
         provider: 'ollama',
         host: rig.ollama.url,
+        hosts: [{ host: rig.ollama.url, loaded: false }],
         loaded: false,
         contextWindow: 2048,
         capabilities: ['completion', 'tools', 'thinking'],
@@ -154,7 +155,15 @@ describe('all models', () => {
 describe('the health of a host', () => {
   it('is up with its version', async () => {
     const rig = await open({ ollama: { version: '0.33.0' } });
-    expect(await rig.provider.health()).toStrictEqual({ status: 'up', host: rig.ollama.url, version: '0.33.0' });
+    await rig.warm();
+    const host = rig.ollama.url;
+    const models = ['tiny-chat:latest', 'tiny-plain:latest', 'tiny-vision:latest'];
+    expect(await rig.provider.health()).toStrictEqual({
+      status: 'up',
+      host,
+      version: '0.33.0',
+      hosts: [{ host, status: 'up', version: '0.33.0', models, loaded: ['tiny-chat:latest'] }],
+    });
   });
 
   it('is down with what to do about it', async () => {

@@ -2,11 +2,13 @@ import { Deadlines } from '../../src/deadlines.ts';
 import { OllamaProvider } from '../../src/providers/ollama/ollama-provider.ts';
 import type { OllamaOptions } from '../../src/providers/ollama/ollama-provider.ts';
 import type { Part, ProviderRequest } from '../../src/providers/provider.ts';
-import { systemClock } from '../../src/system.ts';
+import { systemClock, systemIds } from '../../src/system.ts';
 import { ScriptedOllama } from '../support/scripted-ollama/scripted-ollama.ts';
 import type { ScriptedOllamaOptions } from '../support/scripted-ollama/scripted-ollama.ts';
 
 export interface OllamaRigOptions extends Partial<OllamaOptions> {
+  /** Of another host than the scripted one. */
+  readonly baseUrl?: string;
   readonly ollama?: ScriptedOllamaOptions;
 }
 
@@ -18,18 +20,19 @@ export class OllamaRig implements AsyncDisposable {
   readonly warnings: string[];
   readonly #deadlines: Deadlines;
 
-  private constructor(ollama: ScriptedOllama, options: Partial<OllamaOptions>) {
+  private constructor(ollama: ScriptedOllama, { baseUrl = ollama.url, ...options }: OllamaRigOptions) {
     const { clock = systemClock } = options;
     this.ollama = ollama;
     this.warnings = [];
     this.#deadlines = new Deadlines(clock);
     this.provider = new OllamaProvider({
-      baseUrl: ollama.url,
+      baseUrls: [baseUrl],
       contextWindow: 2048,
       keepAlive: '30m',
       silenceMs: 30_000,
       loadTimeoutMs: 300_000,
-      log: { warn: (_fields, sentence) => void this.warnings.push(sentence) },
+      ids: systemIds,
+      log: { info: () => undefined, warn: (_fields, sentence) => void this.warnings.push(sentence) },
       ...options,
       clock,
       deadlines: this.#deadlines,

@@ -25,6 +25,26 @@ describe('RepetitionGuard', () => {
     expect(stuckAfter(['well', ',', ...times(5, words(20))])).toBe(102);
   });
 
+  it.each([2, 3, 7, 13, 19])('notices a phrase of %i deltas that fills 100 of them', (length) => {
+    const times100 = Array.from({ length: 300 }, (_, index) => words(length)[index % length] ?? '');
+    expect(stuckAfter(times100)).toBe(100);
+    expect(stuckAfter(['so', ...times100])).toBe(101);
+    expect(stuckAfter([...times100.slice(0, 99), 'but', ...times100.slice(0, 99)])).toBeUndefined();
+  });
+
+  it('takes all white space for the same', () => {
+    expect(stuckAfter(times(200, ['\n']))).toBe(101);
+    const blanks = Array.from({ length: 200 }, (_, index) => ' '.repeat(1 + (index % 37)) + '\n'.repeat(index % 3));
+    expect(stuckAfter(blanks)).toBe(101);
+    expect(stuckAfter(['{', ...blanks])).toBe(102);
+    expect(stuckAfter([...blanks.slice(0, 100), '}', ...blanks.slice(0, 100)])).toBeUndefined();
+  });
+
+  it('lets a long text pass that says much again', () => {
+    const rows = Array.from({ length: 400 }, (_, row) => ['|', ' ', `${row}`, ' ', '|', ' ', 'ok', ' ', '|', '\n']);
+    expect(stuckAfter(rows.flat())).toBeUndefined();
+  });
+
   it('begins to count anew when something else comes', () => {
     expect(stuckAfter([...times(4, words(20)), 'but', ...times(4, words(20))])).toBeUndefined();
     expect(stuckAfter([...times(100, ['-']), '|', ...times(100, ['-'])])).toBeUndefined();

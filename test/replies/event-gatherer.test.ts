@@ -28,6 +28,17 @@ describe('EventGatherer', () => {
     expect(gatherer.take()).toStrictEqual([]);
   });
 
+  it('joins nothing to a text that is apart', () => {
+    const gatherer = new EventGatherer();
+    gatherer.addApart('content', 'Half of it');
+    gatherer.addText('content', ' and');
+    gatherer.addText('content', ' the rest.');
+    expect(gatherer.take()).toStrictEqual([
+      { type: 'text-delta', channel: 'content', at: 0, text: 'Half of it' },
+      { type: 'text-delta', channel: 'content', at: 10, text: ' and the rest.' },
+    ]);
+  });
+
   it('counts offsets per channel', () => {
     const gatherer = new EventGatherer();
     gatherer.addText('thinking', 'Hm. ');

@@ -12,7 +12,9 @@ import type {
   MessageRange,
   NewConversation,
   PageRequest,
+  PositionRange,
   RenewAnswer,
+  Summary,
 } from '../../src/stores/chat-store.ts';
 
 /** What happens to one call: `work` is what the store would do. */
@@ -139,6 +141,8 @@ export class FaultyStore implements ChatStore {
   createConversation = (conversation: NewConversation) => this.#store.createConversation(conversation);
   loadConversation = (key: ConversationKey) => this.#store.loadConversation(key);
   loadMessages = (key: ConversationKey, range: MessageRange) => this.#store.loadMessages(key, range);
+  keepSummary = (key: ConversationKey, summary: Summary, replaced: readonly PositionRange[]) =>
+    this.#store.keepSummary(key, summary, replaced);
   deleteConversation = (key: ConversationKey) => this.#store.deleteConversation(key);
   open = (key: ConversationKey, requestId: string) => this.#store.open(key, requestId);
   begin = (begin: Begin) => this.#store.begin(begin);

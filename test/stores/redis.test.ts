@@ -229,6 +229,24 @@ describe.skipIf(!hasRedisServer)('the chat store in Redis', () => {
       await server.admin.flushall();
     });
 
+    it('takes over what an older build has written, replies that run too, and keeps that build out', async () => {
+      await using harness = await open();
+      const { messageId } = await addTurn(harness, 'Yes.');
+      const running = await beginReply(harness);
+      await toFirstVersion(server);
+
+      await using store = (await openAgain()).store;
+
+      expect(await server.admin.get('chat:schema')).toBe(String(SCHEMA_VERSION));
+      const conversation = { messageCount: 3, replaced: [], summaries: [], activeReply: running.messageId };
+      expect(await store.loadConversation(key)).toMatchObject(conversation);
+      expect(await store.loadReply(messageId)).toMatchObject({ state: 'done', promptTokens: 0, instance: 'first' });
+      expect(await store.loadReply(running.messageId)).toMatchObject({ state: 'running', promptTokens: 0 });
+      expect(await harness.store.cancel(toClosing(running))).toMatchObject({ type: 'ok' });
+      expect(await store.loadReply(running.messageId)).toMatchObject({ state: 'cancelled', promptTokens: 0 });
+      expect((await store.open(key, 'none')).window).toHaveLength(2);
+    });
+
     it('says where nobody answers, and no password', async () => {
       const url = 'redis://user:secret@127.0.0.1:1';
       const opening = openRedisStore({ url, clock: new VirtualClock(), ids: systemIds });
@@ -324,6 +342,17 @@ const toKind = (name: string): string => {
   const [, , second, third] = name.split(':');
   if (name === 'chat:schema') return 'schema';
   return third ?? (second?.length === 22 ? 'conversation' : (second ?? ''));
+};
+
+/** Makes of what is stored what the first version of the layout had. */
+const toFirstVersion = async ({ admin }: RedisServer): Promise<void> => {
+  await admin.set('chat:schema', 1);
+  const [running = ''] = await admin.keys('*}:*:running');
+  await admin.hdel(running, 'own', 'replaces', 'grows');
+  const [replies = ''] = await admin.keys('*:replies');
+  for (const [field, record] of Object.entries(await admin.hgetall(replies))) {
+    await admin.hset(replies, field, record.replace('"promptTokens":10,', ''));
+  }
 };
 
 /** Leaves no room, until disposed. */

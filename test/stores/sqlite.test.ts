@@ -74,6 +74,25 @@ describe('the schema', () => {
     expect(loadSchemaVersion(harness.database)).toBe(SCHEMA_VERSION);
   });
 
+  it('of an older build is brought up to date, with all that is there', async () => {
+    await using folder = await makeTemporaryFolder();
+    const path = join(folder.path, 'chat.sqlite');
+    const older = openInDatabase({ database: new DatabaseSync(path) });
+    const { messageId } = await addTurn(older, 'Yes.');
+    const running = await beginReply(older);
+    await older.store[Symbol.asyncDispose]();
+    toSecondVersion(path);
+
+    await using harness = openInDatabase({ database: new DatabaseSync(path) });
+
+    expect(loadSchemaVersion(harness.database)).toBe(SCHEMA_VERSION);
+    const conversation = { messageCount: 3, replaced: [], summaries: [], activeReply: running.messageId };
+    expect(await harness.store.loadConversation(key)).toMatchObject(conversation);
+    expect(await harness.store.loadReply(messageId)).toMatchObject({ state: 'done', promptTokens: 0 });
+    expect(await harness.store.finish(toFinish(running, { seq: 1, content: 'Still.' }))).toStrictEqual({ type: 'ok' });
+    expect((await harness.store.open(key, 'none')).window).toHaveLength(4);
+  });
+
   it('of a newer build is refused by name, and not a byte of it changes', async () => {
     await using folder = await makeTemporaryFolder();
     const path = join(folder.path, 'chat.sqlite');
@@ -333,6 +352,16 @@ const openInDatabase = (options: DatabaseHarnessOptions = {}): DatabaseHarness =
 
 const openIn = (dataDir: string): Promise<SqliteChatStore> =>
   openSqliteStore({ dataDir, clock: new VirtualClock(), ids: systemIds, instance: 'first' });
+
+/** Makes of a file what the second version of the schema had: nothing was asked again, and nothing summed up. */
+const toSecondVersion = (path: string): void => {
+  using database = new DatabaseSync(path);
+  database.exec(`
+    ALTER TABLE conversation DROP COLUMN replaced;
+    ALTER TABLE conversation DROP COLUMN summaries;
+    UPDATE reply SET body = json_remove(body, '$.promptTokens');
+    PRAGMA user_version = 2`);
+};
 
 /** Turns of a conversation whose window is kept at a few messages. */
 const addTurns = async (harness: DatabaseHarness, count: number): Promise<void> => {

@@ -20,6 +20,8 @@ const appendForEver = async (store: SqliteChatStore): Promise<void> => {
     messageId,
     userMessage: { role: 'user', id: 'user', content: 'Is it done?', createdAt: 0 },
     model: 'qwen3:4b',
+    promptTokens: 10,
+    createdAt: 0,
     expectedVersion: 0,
     cut: { position: 0, droppedTurns: 0 },
     instance,

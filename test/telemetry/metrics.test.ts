@@ -9,7 +9,7 @@ const open = () => {
     queue: () => ({ waiting: 3, serving: 1 }),
     running: () => 4,
     sockets: () => 5,
-    hosts: () => [{ host: 'http://box:11434', isUp: true }],
+    hosts: () => [{ host: 'http://box:11434', isUp: true, running: 2 }],
   });
   return metrics;
 };

@@ -5,30 +5,47 @@ import { isObject } from './line-reader.ts';
 import type { Line } from './line-reader.ts';
 import { OllamaRefusal, toRefusalError } from './ollama-errors.ts';
 import type { Asked } from './ollama-errors.ts';
+import { PrefillSeam } from './prefill-seam.ts';
 import { RepetitionGuard } from './repetition-guard.ts';
+import { ThinkTags } from './think-tags.ts';
+import type { Said } from './think-tags.ts';
+
+export interface ChatAnswerOptions {
+  readonly asked: Asked;
+  /** The answer so far, with which the model goes on. */
+  readonly prefill?: string;
+  /** Whether think tags at the start of the content are the model's thinking. */
+  readonly readsThinkTags: boolean;
+  /** The model called a tool that nobody had offered. */
+  readonly onToolCall: () => void;
+  /** Told the last line, with its figures. */
+  readonly onDone?: (line: Line) => void;
+}
 
 export type AnswerEnd = 'running' | 'done' | 'repetition';
 
 /** One answer of `/api/chat`, line by line: what its lines mean, and whether it has ended. */
 export class ChatAnswer {
-  readonly #asked: Asked;
-  readonly #onToolCall: () => void;
+  readonly #options: ChatAnswerOptions;
+  readonly #tags: ThinkTags | undefined;
+  readonly #seam: PrefillSeam;
   readonly #guard = new RepetitionGuard();
   #end: AnswerEnd = 'running';
   #hasSpoken = false;
   /** Some backends send `done_reason` and never `done`. */
   #lastWord: Line | undefined;
 
-  constructor(asked: Asked, onToolCall: () => void) {
-    this.#asked = asked;
-    this.#onToolCall = onToolCall;
+  constructor(options: ChatAnswerOptions) {
+    this.#options = options;
+    this.#tags = options.readsThinkTags ? new ThinkTags() : undefined;
+    this.#seam = new PrefillSeam(options.prefill ?? '');
   }
 
   get end(): AnswerEnd {
     return this.#end;
   }
 
-  /** Whether a delta has come: from then on a second attempt would say the same words twice. */
+  /** Whether a delta was given out: from then on a second attempt would say the same words twice. */
   get hasSpoken(): boolean {
     return this.#hasSpoken;
   }
@@ -39,7 +56,8 @@ export class ChatAnswer {
    */
   take(line: Line, parts: Part[]): void {
     const { error, message } = line;
-    if (error !== undefined && error !== null) throw toRefusalError(new OllamaRefusal(200, toText(error)), this.#asked);
+    if (error !== undefined && error !== null)
+      throw toRefusalError(new OllamaRefusal(200, toText(error)), this.#options.asked);
     if (message !== undefined) this.#takeMessage(message, parts);
     if (this.#end !== 'running') return;
     if (typeof line['done_reason'] === 'string' && line['done_reason'] !== '') this.#lastWord = line;
@@ -52,9 +70,16 @@ export class ChatAnswer {
    */
   takeEnd(parts: Part[]): void {
     if (this.#lastWord !== undefined) return this.#finish(this.#lastWord, parts);
+    this.release(parts);
     throw new BackendError('Ollama ended the answer without saying that it is whole. Ask again.', {
       transient: !this.#hasSpoken,
     });
+  }
+
+  /** Nothing more comes: adds what was held back while it was not known what it is. */
+  release(parts: Part[]): void {
+    for (const said of this.#tags?.end() ?? []) this.#give(said, parts);
+    this.#push('content', this.#seam.end(), parts);
   }
 
   #takeMessage(message: unknown, parts: Part[]): void {
@@ -62,21 +87,38 @@ export class ChatAnswer {
     // Within a line thinking comes first, as it does in the stream.
     this.#takeText('thinking', message['thinking'], parts);
     this.#takeText('content', message['content'], parts);
-    if (message['tool_calls'] !== undefined) this.#onToolCall();
+    if (message['tool_calls'] !== undefined) this.#options.onToolCall();
   }
 
   #takeText(channel: Channel, text: unknown, parts: Part[]): void {
     if (text === undefined || text === null || text === '' || this.#end !== 'running') return;
     if (typeof text !== 'string') throw wrongField(channel);
-    this.#hasSpoken = true;
-    parts.push({ type: 'text-delta', channel, text });
+    for (const said of this.#read(channel, text)) this.#give(said, parts);
     if (!this.#guard.isStuck(text)) return;
     this.#end = 'repetition';
+    this.release(parts);
     parts.push({ type: 'finish', finishReason: 'repetition' });
+  }
+
+  #read(channel: Channel, text: string): readonly Said[] {
+    if (channel === 'content') return this.#tags?.take(text) ?? [{ channel, text }];
+    return [...(this.#tags?.onThinking() ?? []), { channel, text }];
+  }
+
+  #give({ channel, text }: Said, parts: Part[]): void {
+    this.#push(channel, channel === 'content' ? this.#seam.take(text) : text, parts);
+  }
+
+  #push(channel: Channel, text: string, parts: Part[]): void {
+    if (text === '') return;
+    this.#hasSpoken = true;
+    parts.push({ type: 'text-delta', channel, text });
   }
 
   #finish(line: Line, parts: Part[]): void {
     this.#end = 'done';
+    this.release(parts);
+    this.#options.onDone?.(line);
     const promptTokens = toCount(line['prompt_eval_count']);
     const completionTokens = toCount(line['eval_count']);
     parts.push({

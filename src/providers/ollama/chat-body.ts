@@ -39,11 +39,13 @@ export const toChatBody = (request: ProviderRequest, model: OllamaModel, keepAli
  * quite off; a model that cannot think takes `false` and refuses everything else.
  */
 const toThink = (think: Think, model: OllamaModel): Think => {
-  if (!model.capabilities.includes('thinking')) return false;
-  if (!isGptOss(model)) return think;
-  if (think === false) return 'low';
-  return think === 'max' ? 'high' : think;
+  if (think === false || !model.capabilities.includes('thinking')) return toNoThinking(model);
+  return think === 'max' && isGptOss(model) ? 'high' : think;
 };
+
+/** As little thinking as the model knows. */
+export const toNoThinking = (model: OllamaModel): false | 'low' =>
+  model.capabilities.includes('thinking') && isGptOss(model) ? 'low' : false;
 
 const isGptOss = ({ name, family }: OllamaModel): boolean => family === 'gptoss' || toBaseModelName(name) === 'gpt-oss';
 

@@ -9,6 +9,8 @@ import type { OllamaHost } from './ollama-host.ts';
 export interface ChatConnectionOptions {
   readonly host: OllamaHost;
   readonly deadlines: Deadlines;
+  /** `chat` by default. */
+  readonly endpoint?: 'chat' | 'pull';
   /** JSON. */
   readonly body: string;
   readonly asked: Asked;
@@ -19,7 +21,7 @@ export interface ChatConnectionOptions {
 const END_MS = 1_000;
 const MAX_REFUSAL_CHARACTERS = 65_536;
 
-/** The HTTP request of one chat: its bytes, and the care that Ollama stops working when nobody wants them. */
+/** The HTTP request of one chat, or one download: its bytes, and the care that Ollama stops working when nobody wants them. */
 export class ChatConnection {
   readonly #options: ChatConnectionOptions;
   readonly #stop = new AbortController();
@@ -69,8 +71,8 @@ export class ChatConnection {
   }
 
   async #open(): Promise<AsyncIterator<Buffer>> {
-    const { host, body, asked } = this.#options;
-    const asking = host.chat(body, this.#stop.signal);
+    const { host, endpoint = 'chat', body, asked } = this.#options;
+    const asking = host[endpoint](body, this.#stop.signal);
     // While it connects, undici only notes an abort: we leave, and it never sends the request.
     const response = await untilAborted(asking, this.#stop.signal);
     this.#body = response.body;

@@ -1,6 +1,5 @@
 import type { Clock } from '../../clock.ts';
 import type { Capability } from '../provider.ts';
-import { BackendUnavailableError } from '../../errors.ts';
 import { isObject } from './line-reader.ts';
 import { isSameModel, toFullModelName } from '../../conversation/model-name.ts';
 import { toModelNotFound } from './ollama-errors.ts';
@@ -10,6 +9,8 @@ import type { OllamaHost } from './ollama-host.ts';
 export interface OllamaModel {
   /** As the host lists it, with its tag. */
   readonly name: string;
+  /** Of its weights and its template: another one is another model. */
+  readonly digest: string;
   readonly family: string;
   /** Tokens: what is asked for, never more than the model was trained with. */
   readonly contextWindow: number;
@@ -23,6 +24,8 @@ export interface ModelCatalogOptions {
   readonly clock: Clock;
   /** Tokens, as configured. */
   readonly contextWindow: number;
+  /** Called when the host has other models than before. */
+  readonly onChange?: () => void;
 }
 
 /** One line of `/api/tags`. */
@@ -37,118 +40,138 @@ interface Listed {
 /** What `/api/show` adds: it knows the capabilities better than the list does. */
 type Shown = Pick<Listed, 'trainedLength' | 'capabilities'>;
 
-const FRESH_MS = 2_000;
-/** For so long after a host was last lost, its models are believed to be there still. */
-const BELIEVED_MS = 60_000;
+/** What is known of a host is asked for at most this often. */
+export const FRESH_MS = 2_000;
+/** A host that takes longer to say which models it has may not answer at all. */
+const LATE_MS = 300;
 
 /** The models of one host: `/api/tags`, kept for a moment, and `/api/show`, kept as long as the digest is the same. */
 export class ModelCatalog {
-  readonly #host: OllamaHost;
-  readonly #clock: Clock;
-  readonly #contextWindow: number;
-  readonly #shown = new Map<string, Promise<Shown>>();
+  readonly #options: ModelCatalogOptions;
+  readonly #asked = new Map<string, Promise<Shown>>();
+  readonly #shown = new Map<string, Shown>();
   #listed: readonly Listed[] | undefined;
-  #listedAt = 0;
-  #lostAt: number | undefined;
-  #flight: Promise<readonly Listed[]> | undefined;
+  /** When the last question was answered, or given up. */
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #flight: { readonly since: number; readonly answer: Promise<void> } | undefined;
 
-  constructor({ host, clock, contextWindow }: ModelCatalogOptions) {
-    this.#host = host;
-    this.#clock = clock;
-    this.#contextWindow = contextWindow;
+  constructor(options: ModelCatalogOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the host has ever said which models it has. */
+  get isKnown(): boolean {
+    return this.#listed !== undefined;
+  }
+
+  /** Whether the host takes longer than it should to say which models it has. */
+  get isLate(): boolean {
+    return this.#flight !== undefined && this.#options.clock.now() - this.#flight.since >= LATE_MS;
+  }
+
+  /** As the host lists them; empty before it did. */
+  get names(): readonly string[] {
+    return (this.#listed ?? []).map(({ name }) => name);
   }
 
   /**
-   * The model of that name, as the host says now or a moment ago.
-   * @throws ModelNotFoundError
-   * @throws BackendUnavailableError
+   * Sees to it that what is known is no older than that. A host that has never answered is always asked.
+   * @throws LLMError what became of the question, where there was one
    */
-  async find(name: string): Promise<OllamaModel> {
-    const known = pick(await this.#list(FRESH_MS), name);
-    // A model may have been pulled a second ago: before it is refused, the host is asked again.
-    const listed = known ?? pick(await this.#list(0), name);
-    if (!listed)
-      throw toModelNotFound({ address: this.#host.shownAddress, model: name, available: this.namesBut(name) });
-    return this.#describe(listed, await this.#show(listed));
+  async refresh(maxAgeMs = FRESH_MS, limitMs?: number): Promise<void> {
+    const { clock } = this.#options;
+    if (this.#listed && clock.now() - this.#askedAt < maxAgeMs) return;
+    this.#flight ??= { since: clock.now(), answer: this.#ask(limitMs) };
+    await this.#flight.answer;
   }
 
-  /** The same, from memory when the model is known at all: for a chat whose model has just been found. */
-  async recall(name: string): Promise<OllamaModel> {
+  /** The model of that name, from memory; undefined when the host does not have it, or was never asked. */
+  recall(name: string): OllamaModel | undefined {
     const listed = this.#listed && pick(this.#listed, name);
-    return listed ? this.#describe(listed, await this.#show(listed)) : this.find(name);
+    return listed && this.#describe(listed, this.#shown.get(listed.digest) ?? {});
+  }
+
+  /**
+   * The same with what the host says of it: asked for once.
+   * @throws LLMError
+   */
+  async find(name: string): Promise<OllamaModel> {
+    if (!this.#listed) await this.refresh();
+    const listed = this.#listed && pick(this.#listed, name);
+    if (listed) return this.#describe(listed, await this.#show(listed));
+    const address = this.#options.host.shownAddress;
+    throw toModelNotFound({ address, model: name, available: this.namesBut(name) });
+  }
+
+  /** All models, from memory. */
+  get models(): readonly OllamaModel[] {
+    return (this.#listed ?? []).map((each) => this.#describe(each, this.#shown.get(each.digest) ?? {}));
   }
 
   /** All models. Where `/api/show` fails, the list's own word counts. */
   async list(): Promise<readonly OllamaModel[]> {
-    const listed = await this.#list(FRESH_MS);
     return Promise.all(
-      listed.map(async (each) => this.#describe(each, await this.#show(each).catch((): Shown => ({})))),
+      (this.#listed ?? []).map(async (each) => this.#describe(each, await this.#show(each).catch((): Shown => ({})))),
     );
   }
 
   /** What the host has beside the one named, as people type it. */
   namesBut(name: string): readonly string[] {
-    const others = (this.#listed ?? []).filter((each) => !isSameModel(each.name, name));
-    return others.map((each) => each.name.replace(/:latest$/, ''));
+    return this.names.filter((each) => !isSameModel(each, name)).map((each) => each.replace(/:latest$/, ''));
   }
 
-  /** What was known no longer holds: the next one asks the host. */
-  forget(): void {
-    this.#listed = undefined;
+  /** The host has said that it does not have it: the next one who looks for it asks again. */
+  forget(name: string): void {
+    this.#askedAt = Number.NEGATIVE_INFINITY;
+    this.#keep((this.#listed ?? []).filter((each) => !isSameModel(each.name, name)));
   }
 
   #describe(listed: Listed, shown: Shown): OllamaModel {
     const trainedLength = shown.trainedLength ?? listed.trainedLength ?? Number.POSITIVE_INFINITY;
     return {
       name: listed.name,
+      digest: listed.digest,
       family: listed.family,
-      contextWindow: Math.min(this.#contextWindow, trainedLength),
+      contextWindow: Math.min(this.#options.contextWindow, trainedLength),
       trainedLength,
       // Hosts older than the field have models that chat and do nothing else.
       capabilities: shown.capabilities ?? listed.capabilities ?? ['completion'],
     };
   }
 
-  async #list(maxAgeMs: number): Promise<readonly Listed[]> {
-    if (this.#listed && this.#clock.now() - this.#listedAt < maxAgeMs) return this.#listed;
-    this.#flight ??= this.#askList().finally(() => (this.#flight = undefined));
-    return this.#flight;
-  }
-
-  async #askList(): Promise<readonly Listed[]> {
+  async #ask(limitMs: number | undefined): Promise<void> {
+    const { host, clock } = this.#options;
     try {
-      const listed = parseList(await this.#host.ask((client) => client.list()));
-      this.#keep(listed);
-      return listed;
-    } catch (error) {
-      return this.#believe(error);
+      this.#keep(parseList(await host.ask((client) => client.list(), limitMs === undefined ? {} : { limitMs })));
+    } finally {
+      this.#askedAt = clock.now();
+      this.#flight = undefined;
     }
   }
 
   #keep(listed: readonly Listed[]): void {
+    const before = this.names;
     this.#listed = listed;
-    this.#listedAt = this.#clock.now();
-    this.#lostAt = undefined;
     const digests = new Set(listed.map((each) => each.digest));
-    for (const digest of this.#shown.keys()) if (!digests.has(digest)) this.#shown.delete(digest);
-  }
-
-  /** A host that has only just gone away may be back before the chat has used up its retries. */
-  #believe(error: unknown): readonly Listed[] {
-    this.#lostAt ??= this.#clock.now();
-    const isShortOutage = error instanceof BackendUnavailableError && this.#clock.now() - this.#lostAt < BELIEVED_MS;
-    if (this.#listed && isShortOutage) return this.#listed;
-    throw error;
+    for (const digest of this.#asked.keys()) {
+      if (digests.has(digest)) continue;
+      this.#asked.delete(digest);
+      this.#shown.delete(digest);
+    }
+    if (this.names.join() !== before.join()) this.#options.onChange?.();
   }
 
   #show({ name, digest }: Listed): Promise<Shown> {
-    const known = this.#shown.get(digest);
+    const known = this.#asked.get(digest);
     if (known) return known;
-    const asked = this.#host.ask(async (client) => parseShow(await client.show({ model: name })), {
+    const asked = this.#options.host.ask(async (client) => parseShow(await client.show({ model: name })), {
       asked: { model: name },
     });
-    this.#shown.set(digest, asked);
-    asked.catch(() => this.#shown.delete(digest)); // a failure is not kept: the next one asks again
+    this.#asked.set(digest, asked);
+    asked.then(
+      (shown) => this.#asked.has(digest) && this.#shown.set(digest, shown),
+      () => this.#asked.delete(digest), // a failure is not kept: the next one asks again
+    );
     return asked;
   }
 }

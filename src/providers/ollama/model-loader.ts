@@ -4,6 +4,7 @@ import { BackendTimeoutError, BackendUnavailableError } from '../../errors.ts';
 import { toLoadOptions } from './chat-body.ts';
 import type { KeepAlive } from './chat-body.ts';
 import { isObject } from './line-reader.ts';
+import { FRESH_MS } from './model-catalog.ts';
 import type { OllamaModel } from './model-catalog.ts';
 import { isSameModel, toFullModelName } from '../../conversation/model-name.ts';
 import type { OllamaHost } from './ollama-host.ts';
@@ -37,27 +38,66 @@ export type Readiness = 'ready' | 'unsure' | 'absent' | 'unknown';
 
 /** A host that takes longer to say what is loaded does not say it. */
 const LOOK_MS = 5_000;
+/** After a model could not be loaded, its host is asked for it only when no other can be. */
+const REFUSED_MS = 60_000;
+/** How long a load takes, before one was measured. */
+const UNMEASURED_MS = 10_000;
 
 /** What may take minutes once and then nothing: getting a model into memory, with our options. */
 export class ModelLoader implements Disposable {
   readonly #options: ModelLoaderOptions;
   readonly #loads = new Map<string, Load>();
-  readonly #ready = new Set<string>();
+  /** What was in memory, and when that was last known. */
+  readonly #ready = new Map<string, { readonly model: OllamaModel; readonly at: number }>();
+  /** Until when each counts as one that cannot be loaded. */
+  readonly #refused = new Map<string, number>();
+  readonly #loadMs = new Map<string, number>();
+  #lastLoadMs = UNMEASURED_MS;
   readonly #stop = new AbortController();
+  /** `running` is undefined where the host did not say. */
+  #said: { readonly running: readonly Running[] | undefined; readonly at: number } | undefined;
+  #flight: Promise<void> | undefined;
 
   constructor(options: ModelLoaderOptions) {
     this.#options = options;
   }
 
-  /** Where the model stands. It never throws. */
-  async look(model: OllamaModel): Promise<Readiness> {
+  /** Where the model stands, as the host says now or said `maxAgeMs` ago. It never throws. */
+  async look(model: OllamaModel, maxAgeMs = FRESH_MS): Promise<Readiness> {
     const key = toKey(model);
     if (this.#loads.has(key)) return 'absent';
-    const shown = await this.#isShown(model);
-    if (shown === undefined) return 'unknown';
-    if (!shown) this.#ready.delete(key);
+    await this.refresh(maxAgeMs);
+    const running = this.#said?.running;
+    if (running === undefined) return 'unknown';
     if (this.#ready.has(key)) return 'ready';
-    return shown ? 'unsure' : 'absent';
+    return isShown(model, running) ? 'unsure' : 'absent';
+  }
+
+  /** Sees to it that what is known is no older than that. It never throws. */
+  async refresh(maxAgeMs = FRESH_MS): Promise<void> {
+    if (this.#said && this.#options.clock.now() - this.#said.at < maxAgeMs) return;
+    await (this.#flight ??= this.#askRunning());
+  }
+
+  /** The names of the models in memory, as far as it is known. */
+  get names(): readonly string[] {
+    return (this.#said?.running ?? []).map(({ name }) => name);
+  }
+
+  /** Whether it is in memory with our window, or on its way there. */
+  isLoaded(model: OllamaModel): boolean {
+    const key = toKey(model);
+    return this.#loads.has(key) || this.#ready.has(key) || isShown(model, this.#said?.running ?? []);
+  }
+
+  /** How long it takes to load: as it was measured, of this model or of another. */
+  loadMs(model: OllamaModel): number {
+    return this.#loadMs.get(toKey(model)) ?? this.#lastLoadMs;
+  }
+
+  /** Whether it could not be loaded a moment ago. */
+  isRefused(model: OllamaModel): boolean {
+    return (this.#refused.get(toKey(model)) ?? 0) > this.#options.clock.now();
   }
 
   /**
@@ -72,7 +112,7 @@ export class ModelLoader implements Disposable {
     const load = { since: this.#options.clock.now(), done };
     this.#loads.set(key, load);
     done.then(
-      () => this.#ready.add(key),
+      () => this.confirm(model),
       () => undefined, // told to those who wait; perhaps nobody does any more
     );
     return load;
@@ -80,21 +120,19 @@ export class ModelLoader implements Disposable {
 
   /** It has spoken: it is loaded. */
   confirm(model: OllamaModel): void {
-    this.#ready.add(toKey(model));
+    this.#ready.set(toKey(model), { model, at: this.#options.clock.now() });
+    this.#refused.delete(toKey(model));
   }
 
   /** It failed: the next one has it loaded again, which costs nothing when it still is. */
   doubt(model: OllamaModel): void {
     this.#ready.delete(toKey(model));
+    this.#said = undefined;
   }
 
-  /** The names of the models in memory; none where the host does not say in time. It never throws. */
-  async running(limitMs: number): Promise<readonly string[]> {
-    try {
-      return (await this.#askRunning(limitMs)).map(({ name }) => name);
-    } catch {
-      return []; // it tells people what is fast; who needs to know asks for the model itself
-    }
+  /** It cannot be loaded here. */
+  refuse(model: OllamaModel): void {
+    this.#refused.set(toKey(model), this.#options.clock.now() + REFUSED_MS);
   }
 
   [Symbol.dispose](): void {
@@ -103,32 +141,47 @@ export class ModelLoader implements Disposable {
 
   async #load(model: OllamaModel): Promise<void> {
     const { host, keepAlive, loadTimeoutMs, runChore = (chore) => chore() } = this.#options;
+    const wasLoaded = this.isLoaded(model);
     // `shift` is missing in the package's types; no messages means: load.
     const body = { ...toLoadOptions(model, keepAlive), messages: [], stream: false as const };
-    const load = (): Promise<unknown> =>
-      host.ask((client) => client.chat(body), {
+    const load = async (): Promise<void> => {
+      const begunAt = this.#options.clock.now();
+      await host.ask((client) => client.chat(body), {
         limitMs: loadTimeoutMs,
         toLimitError: () => tooLong(loadTimeoutMs),
         signal: this.#stop.signal,
         asked: { model: model.name },
       });
+      if (!wasLoaded) this.#measure(model, this.#options.clock.now() - begunAt);
+    };
     await runChore(load);
   }
 
-  async #isShown(model: OllamaModel): Promise<boolean | undefined> {
+  #measure(model: OllamaModel, ms: number): void {
+    this.#loadMs.set(toKey(model), ms);
+    this.#lastLoadMs = ms;
+    this.#said = undefined; // the host has more in its memory now, or something else
+  }
+
+  async #askRunning(): Promise<void> {
+    const { host, clock } = this.#options;
+    const askedAt = clock.now();
     try {
-      const running = await this.#askRunning(LOOK_MS);
-      return running.some(
-        ({ name, contextWindow }) =>
-          isSameModel(name, model.name) && (contextWindow === undefined || contextWindow === model.contextWindow),
-      );
+      const running = await host.ask(async (client) => parseRunning(await client.ps()), { limitMs: LOOK_MS });
+      this.#said = { running, at: clock.now() };
+      this.#forgetEvicted(running, askedAt);
     } catch {
-      return undefined; // the chat itself will meet what is wrong, and say it
+      this.#said = { running: undefined, at: clock.now() }; // the chat itself will meet what is wrong, and say it
+    } finally {
+      this.#flight = undefined;
     }
   }
 
-  #askRunning(limitMs: number): Promise<readonly Running[]> {
-    return this.#options.host.ask(async (client) => parseRunning(await client.ps()), { limitMs });
+  /** What is not shown any more has been pushed out, but for what was loaded while the host was asked. */
+  #forgetEvicted(running: readonly Running[], askedAt: number): void {
+    for (const [key, { model, at }] of this.#ready) {
+      if (at <= askedAt && !isShown(model, running)) this.#ready.delete(key);
+    }
   }
 }
 
@@ -137,6 +190,7 @@ const toKey = ({ name, contextWindow }: OllamaModel): string => `${toFullModelNa
 const tooLong = (loadTimeoutMs: number): BackendTimeoutError =>
   new BackendTimeoutError(
     `The model was not loaded within ${loadTimeoutMs / 1000} s. Raise LLM_LOAD_TIMEOUT, or choose a smaller model.`,
+    { elsewhere: true },
   );
 
 /** One line of `/api/ps`; the window is missing on old hosts. */
@@ -144,6 +198,12 @@ interface Running {
   readonly name: string;
   readonly contextWindow?: number;
 }
+
+const isShown = (model: OllamaModel, running: readonly Running[]): boolean =>
+  running.some(
+    ({ name, contextWindow = model.contextWindow }) =>
+      isSameModel(name, model.name) && contextWindow === model.contextWindow,
+  );
 
 const parseRunning = (answer: unknown): readonly Running[] => {
   const models = isObject(answer) && Array.isArray(answer['models']) ? answer['models'] : [];

@@ -25,6 +25,11 @@ export class OllamaRefusal extends Error {
   }
 }
 
+/** The `cause` of our error: a question that should take no time was not answered in its time. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer';
+}
+
 /** Whom our sentences speak of. */
 export interface Asked {
   /** The base URL without credentials. */
@@ -55,17 +60,23 @@ const transient =
   (_asked: Asked, details: ErrorDetails): LLMError =>
     new BackendUnavailableError(sentence, { ...details, transient: true });
 
+/** A fault of this host, or of what it has: another one may be better off. */
+const elsewhere =
+  (Class: ErrorClass, sentence: string) =>
+  (_asked: Asked, details: ErrorDetails): LLMError =>
+    new Class(sentence, { ...details, elsewhere: true });
+
 const noModel = (asked: Asked, details: ErrorDetails): LLMError => toModelNotFound(asked, details);
 
 const noApi = ({ address }: Asked, details: ErrorDetails): LLMError =>
-  new BackendError(`There is no Ollama API at ${address}. Check OLLAMA_BASE_URL.`, details);
+  new BackendError(`There is no Ollama API at ${address}. Check OLLAMA_BASE_URL.`, { ...details, elsewhere: true });
 
 const TOO_LONG = always(
   ContextLengthExceededError,
   "The conversation does not fit into the model's context window. Send a shorter message, or raise LLM_CONTEXT_WINDOW.",
 );
 const NO_IMAGES = always(UnsupportedError, 'This model cannot look at images. Choose one with vision.');
-const NO_MEMORY = always(
+const NO_MEMORY = elsewhere(
   BackendUnavailableError,
   'Ollama could not load the model, most likely for want of memory. Choose a smaller model or a smaller ' +
     'LLM_CONTEXT_WINDOW; the log of Ollama says more.',
@@ -110,13 +121,13 @@ const ROWS: readonly Row[] = [
   { text: /^an error was encountered while running the model/, to: RUNNER_GONE },
   {
     text: /incompatible with your version of Ollama/,
-    to: always(BackendUnavailableError, 'Ollama is too old for this model. Update Ollama, or choose another model.'),
+    to: elsewhere(BackendUnavailableError, 'Ollama is too old for this model. Update Ollama, or choose another model.'),
   },
   { text: /process has terminated|^model failed to load|^unable to load model/, to: NO_MEMORY },
   { text: /requires more system memory|reported out-of-memory/, to: NO_MEMORY },
   {
     text: /^timed out waiting for/,
-    to: always(BackendTimeoutError, 'Ollama gave up loading the model. Ask again; its log says more.'),
+    to: elsewhere(BackendTimeoutError, 'Ollama gave up loading the model. Ask again; its log says more.'),
   },
   { status: 503, to: transient('Ollama is busy: its queue is full. Ask again in a moment.') },
   { status: 502, to: transient('The proxy before Ollama does not reach it. Ask again in a moment.') },
@@ -129,12 +140,15 @@ const ROWS: readonly Row[] = [
       new BackendError(
         `Ollama at ${address} refuses this address. On its machine set OLLAMA_HOST=0.0.0.0 (it then answers under any ` +
           'name) or OLLAMA_ORIGINS, and start it again.',
-        details,
+        { ...details, elsewhere: true },
       ),
   },
   {
     status: 401,
-    to: always(BackendError, 'Ollama asks for credentials. Put them into OLLAMA_BASE_URL: https://user:password@host.'),
+    to: elsewhere(
+      BackendError,
+      'Ollama asks for credentials. Put them into OLLAMA_BASE_URL: https://user:password@host.',
+    ),
   },
   {
     status: 429,
@@ -153,11 +167,13 @@ export const toRefusalError = (refusal: OllamaRefusal, asked: Asked): LLMError =
 const unknownRefusal = ({ address }: Asked, refusal: OllamaRefusal): LLMError =>
   new BackendError(`Ollama at ${address} answered with an error (HTTP ${refusal.status}). The log says more.`, {
     cause: refusal,
+    elsewhere: refusal.status === 403 || refusal.status >= 500,
   });
 
 const toRedirectError = ({ address }: Asked, cause: unknown): LLMError =>
   new BackendError(`${address} sends requests elsewhere. Set OLLAMA_BASE_URL to where Ollama itself answers.`, {
     cause,
+    elsewhere: true,
   });
 
 /** Says which models there are and the command that gets this one. */
@@ -167,7 +183,7 @@ export const toModelNotFound = ({ address, model = '', available }: Asked, detai
     ? `There is no model ${model} at ${address}.`
     : `There is no model of that name at ${address}.`;
   const command = isPlain ? ` To get it: ollama pull ${model}` : '';
-  return new ModelNotFoundError(`${missing}${toModelList(available)}${command}`, details);
+  return new ModelNotFoundError(`${missing}${toModelList(available)}${command}`, { elsewhere: true, ...details });
 };
 
 const SHOWN_MODELS = 10;
@@ -202,12 +218,31 @@ export const toConnectionError = (error: unknown, asked: Asked): LLMError => {
   }
   if (failures.some((failure) => /redirect/.test(failure.message))) return toRedirectError(asked, error);
   if (error instanceof SyntaxError) {
-    return new BackendError(`What answers at ${address} sends no JSON. Check OLLAMA_BASE_URL.`, { cause: error });
+    const sentence = `What answers at ${address} sends no JSON. Check OLLAMA_BASE_URL.`;
+    return new BackendError(sentence, { cause: error, elsewhere: true });
   }
   return new BackendError(`The connection to ${address} failed. Check OLLAMA_BASE_URL; the log says more.`, {
     cause: error,
+    elsewhere: true,
   });
 };
+
+/** What an error says of the host: that nobody is there, that it does wrong, or nothing at all. */
+export type HostFault = 'unreachable' | 'failure' | undefined;
+
+/** A request's own fault, a model that is not there and one that does not fit are no faults of the host. */
+export const toHostFault = (error: unknown): HostFault => {
+  if (!(error instanceof LLMError)) return undefined;
+  if (causesOf(error).some(isNobodyThere)) return 'unreachable';
+  if (error instanceof BackendTimeoutError) return error.elsewhere ? undefined : 'failure';
+  if (error instanceof BackendUnavailableError) return error.transient ? 'failure' : undefined;
+  return error instanceof BackendError && !isRequestsFault(error.cause) ? 'failure' : undefined;
+};
+
+const isNobodyThere = (error: Error): boolean => error instanceof NoAnswer || UNREACHABLE.has(codeOf(error) ?? '');
+
+const isRequestsFault = (cause: unknown): boolean =>
+  cause instanceof OllamaRefusal && [400, 429].includes(cause.status);
 
 /** In the middle of an answer nothing can be asked again: what has been seen cannot be unseen. */
 export const toBrokenAnswer = (error: LLMError): LLMError =>

@@ -5,14 +5,14 @@ import type { Deadlines } from '../../deadlines.ts';
 import { BackendUnavailableError } from '../../errors.ts';
 import type { LLMError } from '../../errors.ts';
 import { isObject } from './line-reader.ts';
-import { OllamaRefusal, toConnectionError, toRefusalError } from './ollama-errors.ts';
+import { NoAnswer, OllamaRefusal, toConnectionError, toRefusalError } from './ollama-errors.ts';
 import type { Asked } from './ollama-errors.ts';
 
 export interface OllamaHostOptions {
   /** With a path and `user:password@` where there is a proxy in front. */
   readonly baseUrl: string;
-  /** Whether messages name the address: callers of a service in production need not know it. */
-  readonly isAddressShown?: boolean;
+  /** What messages call it instead of its address: callers of a service in production need not know that. */
+  readonly alias?: string;
   readonly connectTimeoutMs: number;
   readonly deadlines: Deadlines;
 }
@@ -40,12 +40,12 @@ export class OllamaHost implements AsyncDisposable {
   readonly #path: string;
   readonly #headers: Readonly<Record<string, string>>;
 
-  constructor({ baseUrl, isAddressShown = true, connectTimeoutMs, deadlines }: OllamaHostOptions) {
+  constructor({ baseUrl, alias, connectTimeoutMs, deadlines }: OllamaHostOptions) {
     const url = new URL(baseUrl);
     this.#origin = url.origin;
     this.#path = url.pathname.replace(/\/+$/, '');
     this.address = `${this.#origin}${this.#path}`;
-    this.shownAddress = isAddressShown ? this.address : 'its address (OLLAMA_BASE_URL)';
+    this.shownAddress = alias ?? this.address;
     this.#headers = toAuthorization(url);
     this.#deadlines = deadlines;
     // Undici's own limits would end a load after five minutes (300 s to the headers); the provider has its clocks.
@@ -58,9 +58,18 @@ export class OllamaHost implements AsyncDisposable {
    * @throws what undici throws
    */
   chat(body: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    return this.#post('/api/chat', body, signal);
+  }
+
+  /** Begins the download of a model: lines of progress, the last of which is `success`. As `chat` in all else. */
+  pull(body: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    return this.#post('/api/pull', body, signal);
+  }
+
+  #post(path: string, body: string, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     return this.#agent.request({
       origin: this.#origin,
-      path: `${this.#path}/api/chat`,
+      path: this.#path + path,
       method: 'POST',
       headers: { ...this.#headers, 'content-type': 'application/json', accept: 'application/x-ndjson' },
       body,
@@ -116,7 +125,7 @@ export class OllamaHost implements AsyncDisposable {
 
   #noAnswer(limitMs: number): LLMError {
     const sentence = `Ollama at ${this.shownAddress} did not answer within ${limitMs / 1000} s. Is it overloaded?`;
-    return new BackendUnavailableError(sentence, { transient: true });
+    return new BackendUnavailableError(sentence, { transient: true, cause: new NoAnswer(sentence) });
   }
 }
 

@@ -1,163 +1,268 @@
-import type { Clock } from '../../clock.ts';
-import type { Deadlines } from '../../deadlines.ts';
-import { LLMError, ModelNotFoundError } from '../../errors.ts';
+import { BackendUnavailableError } from '../../errors.ts';
+import type { LLMError } from '../../errors.ts';
+import type { HostBoard, HostView } from '../../limits/host-board.ts';
 import type { ModelInfo, Part, Provider, ProviderHealth, ProviderRequest } from '../provider.ts';
 import { untilAborted } from '../until-aborted.ts';
-import { toChatBody } from './chat-body.ts';
-import type { KeepAlive } from './chat-body.ts';
-import { streamChat } from './chat-stream.ts';
-import { ModelCatalog } from './model-catalog.ts';
 import type { OllamaModel } from './model-catalog.ts';
-import { ModelLoader } from './model-loader.ts';
-import type { Readiness, RunChore } from './model-loader.ts';
-import { isSameModel } from '../../conversation/model-name.ts';
-import { OllamaHost } from './ollama-host.ts';
+import type { PullTarget } from './model-pulls.ts';
+import { toFullModelName } from '../../conversation/model-name.ts';
+import { toModelNotFound } from './ollama-errors.ts';
+import { OllamaServer } from './ollama-server.ts';
+import type { OllamaServerOptions, ServerOptions } from './ollama-server.ts';
 
-export interface OllamaOptions {
-  /** With a path and `user:password@` where there is a proxy in front. */
-  readonly baseUrl: string;
-  /** Whether messages to callers name the address. */
+export type { OllamaLog } from './host-watch.ts';
+
+export interface OllamaOptions extends ServerOptions {
+  /** One for each host, none twice; with a path and `user:password@` where there is a proxy in front. */
+  readonly baseUrls: readonly string[];
+  /** Whether messages to callers name the addresses. */
   readonly isAddressShown?: boolean;
-  /** Tokens: what is asked for where the model was trained with as many. */
-  readonly contextWindow: number;
-  /** How long a model stays in memory after its last answer. */
-  readonly keepAlive: KeepAlive;
-  /** How long a model that is loaded may say nothing. */
-  readonly silenceMs: number;
-  readonly loadTimeoutMs: number;
-  readonly connectTimeoutMs?: number;
-  /** Runs the loads, one at a time perhaps; each at once by default. */
-  readonly runChore?: RunChore;
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly log?: OllamaLog;
+  /** Runs the loads of a host, one at a time perhaps; each at once by default. */
+  readonly runChore?: <Result>(host: string, chore: () => Promise<Result>) => Promise<Result>;
 }
 
-export interface OllamaLog {
-  warn(fields: Readonly<Record<string, unknown>>, sentence: string): void;
-}
+/** A host that takes longer to say what it has is not waited for when another has the model. */
+const PATIENCE_MS = 300;
 
-const CONNECT_TIMEOUT_MS = 2_000;
-/** A model that Ollama shows and that answers within this time was loaded: no word about loading. */
-const LOADED_MS = 500;
-/** What is shown beside a model is not worth a longer wait. */
-const GLANCE_MS = 500;
-
-/**
- * Models on one Ollama server. A model is loaded before it is asked, by a request that nobody's leaving aborts;
- * so the clock of the answer itself can be short.
- */
-export class OllamaProvider implements Provider, AsyncDisposable {
+/** Models on Ollama servers, be it one or many: each model is asked where it answers first. */
+export class OllamaProvider implements Provider, HostBoard, AsyncDisposable {
   readonly name = 'ollama';
   readonly #options: OllamaOptions;
-  readonly #host: OllamaHost;
-  readonly #catalog: ModelCatalog;
-  readonly #loader: ModelLoader;
+  readonly #servers: readonly OllamaServer[];
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: OllamaOptions) {
     this.#options = options;
-    const { connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
-    this.#host = new OllamaHost({ ...options, connectTimeoutMs });
-    this.#catalog = new ModelCatalog({ ...options, host: this.#host });
-    this.#loader = new ModelLoader({ ...options, host: this.#host });
+    this.#servers = options.baseUrls.map((baseUrl, index) => new OllamaServer(this.#toServerOptions(baseUrl, index)));
+  }
+
+  get hosts(): readonly string[] {
+    return this.#servers.map(({ host }) => host.address);
+  }
+
+  view(model: string): readonly HostView[] {
+    return this.#servers.map((server) => server.view(model));
+  }
+
+  onChange(listener: () => void): Disposable {
+    const own = (): void => listener();
+    this.#listeners.add(own);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(own) };
+  }
+
+  /** Whether a host that is not one of `tried` can be asked for the model. */
+  hasOtherHost(model: string, tried: ReadonlySet<string>): boolean {
+    return this.view(model).some(({ host, hasModel, state }) => hasModel && state !== 'away' && !tried.has(host));
   }
 
   async *stream(request: ProviderRequest, signal: AbortSignal): AsyncGenerator<readonly Part[], void> {
     signal.throwIfAborted();
-    const known = await untilAborted(this.#catalog.recall(request.model), signal);
-    const model = { ...known, contextWindow: Math.min(request.contextWindow, known.trainedLength) };
-    try {
-      const readiness = yield* this.#load(model, signal);
-      for await (const parts of this.#chat(request, model, readiness, signal)) {
-        yield parts;
-        if (parts.some(({ type }) => type === 'finish')) this.#loader.confirm(model);
-      }
-    } catch (error) {
-      if (error instanceof ModelNotFoundError) this.#catalog.forget();
-      if (!signal.aborted) this.#loader.doubt(model);
-      throw error;
-    }
+    yield* (await this.#toServer(request, signal)).stream(request, signal);
   }
 
   async findModel(name: string): Promise<ModelInfo> {
-    const [model, running] = await Promise.all([this.#catalog.find(name), this.#loader.running(GLANCE_MS)]);
-    return this.#toInfo(model, running);
+    await this.#learn(name);
+    // A model may have been pulled a second ago: before it is refused, the hosts that answer are asked again.
+    if (this.#having(name).length === 0) await Promise.all(this.#answering.map(({ watch }) => watch.learnModels(0)));
+    const having = this.#having(name);
+    if (having.length === 0) throw this.#toMissing(name);
+    if (!having.some((server) => server.state !== 'away' || server.watch.isBelieved)) throw toAwayError(having);
+    return this.#describe(name, having);
+  }
+
+  /** The first host that can be asked, to be given a model; who was silent, only when nobody else is there. */
+  get pullTarget(): PullTarget | undefined {
+    const answering = this.#servers.filter(({ state }) => state !== 'away');
+    const server = answering.find(({ state }) => state !== 'suspect') ?? answering[0];
+    return server && { name: server.host.address, pull: (model, options) => server.pull(model, options) };
   }
 
   async listModels(): Promise<readonly ModelInfo[]> {
-    try {
-      const [models, running] = await Promise.all([this.#catalog.list(), this.#loader.running(GLANCE_MS)]);
-      return models.map((model) => this.#toInfo(model, running));
-    } catch (error) {
-      this.#options.log?.warn({ host: this.#host.address, err: error }, 'the models of a host are not known');
-      return [];
-    }
+    await this.#learn();
+    const servers = this.#servers.filter((server) => server.state !== 'away' || server.watch.isBelieved);
+    const listed = await Promise.all(
+      servers.map(async ({ catalog, state }) => (state === 'away' ? catalog.models : catalog.list())),
+    );
+    const models = new Map<string, OllamaModel>();
+    for (const model of listed.flat())
+      if (!models.has(toFullModelName(model.name))) models.set(toFullModelName(model.name), model);
+    return [...models.values()].map((model) => this.#toInfo(model, rank(this.#having(model.name), model.name)));
   }
 
   async health(): Promise<ProviderHealth> {
-    const host = this.#host.address;
-    try {
-      const { version } = await this.#host.ask((client) => client.version());
-      return { status: 'up', host, version };
-    } catch (error) {
-      return { status: 'down', host, hint: error instanceof LLMError ? error.message : 'The log says more.' };
-    }
+    const hosts = await Promise.all(this.#servers.map((server) => server.check()));
+    const up = hosts.find(({ status }) => status !== 'down');
+    const { host, version, hint } = up ?? hosts[0]!; // there is one host at least
+    const down = hosts.filter(({ status }) => status === 'down');
+    const told = up && down.length > 0 ? [...down.map((each) => each.hint), 'The others answer.'].join(' ') : hint;
+    return {
+      status: up ? 'up' : 'down',
+      host,
+      ...(version !== undefined && { version }),
+      ...(told !== undefined && { hint: told }),
+      hosts,
+    };
+  }
+
+  /** Has the model loaded wherever it is, and says in the log how that goes. It never throws. */
+  async preload(name: string): Promise<void> {
+    await this.#learn();
+    const having = this.#having(name).filter(({ state }) => state !== 'away');
+    const { log } = this.#options;
+    if (having.length === 0) log?.warn({ model: name }, 'no host has the model that was to be loaded');
+    await Promise.all(having.map((server) => this.#preload(server, name)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#loader[Symbol.dispose]();
-    await this.#host[Symbol.asyncDispose]();
+    this.#listeners.clear();
+    await Promise.all(this.#servers.map((server) => server[Symbol.asyncDispose]()));
   }
 
-  /** Sees to it that the model is in memory, and says so where that takes its time. */
-  async *#load(model: OllamaModel, signal: AbortSignal): AsyncGenerator<readonly Part[], Readiness> {
-    const { clock, deadlines } = this.#options;
-    const arrivedAt = clock.now();
-    const readiness = await untilAborted(this.#loader.look(model), signal);
-    if (readiness === 'absent' || readiness === 'unsure') {
-      const load = this.#loader.load(model);
-      const isQuick = readiness === 'unsure' && (await isDoneWithin(load.done, LOADED_MS, deadlines));
-      if (!isQuick) yield [{ type: 'status', status: { state: 'model_loading', since: load.since } }];
-      await untilAborted(load.done, signal);
+  async #preload(server: OllamaServer, model: string): Promise<void> {
+    const { clock, log } = this.#options;
+    const host = server.host.address;
+    const begunAt = clock.now();
+    log?.info({ host, model }, 'loading the model');
+    try {
+      await server.preload(model);
+      log?.info({ host, model, seconds: (clock.now() - begunAt) / 1000 }, 'the model is loaded');
+    } catch (error) {
+      log?.warn({ host, model, err: error }, 'the model could not be loaded');
     }
-    yield [{ type: 'status', status: { state: 'generating', loadMs: clock.now() - arrivedAt } }];
-    return readiness;
   }
 
-  #chat(request: ProviderRequest, model: OllamaModel, readiness: Readiness, signal: AbortSignal) {
-    const { deadlines, silenceMs, loadTimeoutMs, keepAlive, log } = this.#options;
-    return streamChat({
-      host: this.#host,
-      deadlines,
-      body: toChatBody(request, model, keepAlive),
-      asked: {
-        address: this.#host.shownAddress,
-        model: request.model,
-        available: this.#catalog.namesBut(request.model),
+  #toServerOptions(baseUrl: string, index: number): OllamaServerOptions {
+    const { isAddressShown = true, baseUrls, runChore, ...common } = this.#options;
+    const alias = baseUrls.length === 1 ? 'its address (OLLAMA_BASE_URL)' : `host ${index + 1} of OLLAMA_BASE_URL`;
+    const run = runChore && (<Result>(chore: () => Promise<Result>) => runChore(this.hosts[index] ?? '', chore));
+    return {
+      ...common,
+      baseUrl,
+      ...(!isAddressShown && { alias }),
+      ...(run && { runChore: run }),
+      onChange: () => {
+        for (const listener of this.#listeners) listener();
       },
-      signal,
-      silenceMs,
-      loadTimeoutMs,
-      firstLineMs: readiness === 'unknown' ? Math.max(loadTimeoutMs, silenceMs) : silenceMs,
-      // Evicted in between, or nobody can tell: then it may be loading, and a load is not silence.
-      isLoading: async () => ['absent', 'unknown'].includes(await this.#loader.look(model)),
-      onToolCall: () => log?.warn({ model: model.name }, 'a model called a tool that nobody had offered'),
-    });
+    };
   }
 
-  #toInfo({ name, contextWindow, capabilities }: OllamaModel, running: readonly string[]): ModelInfo {
-    const loaded = running.some((each) => isSameModel(each, name));
-    return { name, provider: this.name, host: this.#host.address, loaded, contextWindow, capabilities };
+  /** Where the request goes: as its route says, else to the best host. */
+  async #toServer({ route, model }: ProviderRequest, signal: AbortSignal): Promise<OllamaServer> {
+    const routed = this.#servers.find(({ host }) => host.address === route?.host);
+    if (routed) return routed;
+    if (!this.hasOtherHost(model, NONE)) await untilAborted(this.findModel(model), signal);
+    const having = this.#having(model);
+    const best = rank(having, model).find(({ state }) => state !== 'away');
+    if (!best) throw toAwayError(having);
+    return best;
+  }
+
+  /**
+   * Sees to it that what is known is fresh, of all hosts; those that take their time are not waited for when another
+   * one has the model. Without a name nobody is waited for.
+   */
+  async #learn(name?: string): Promise<void> {
+    const { promise: enough, resolve } = Promise.withResolvers<void>();
+    let isLate = false;
+    const check = (): void => {
+      if (isLate && (name === undefined ? this.#servers.length > 1 : this.#isUsable(name))) resolve();
+    };
+    const questions = this.#servers.map(async (server) => {
+      await server.watch.learnModels();
+      check();
+      await server.learnLoaded();
+      check();
+    });
+    const limit = this.#options.deadlines.start(PATIENCE_MS, () => {
+      isLate = true;
+      check();
+    });
+    try {
+      await Promise.race([Promise.all(questions), enough]);
+    } finally {
+      limit[Symbol.dispose]();
+    }
+  }
+
+  #isUsable(name: string): boolean {
+    return this.view(name).some(({ hasModel, state }) => hasModel && (state === 'up' || state === 'trial'));
+  }
+
+  get #answering(): readonly OllamaServer[] {
+    return this.#servers.filter(({ state }) => state !== 'away');
+  }
+
+  /** In the order of the settings. */
+  #having(name: string): readonly OllamaServer[] {
+    return this.#servers.filter(({ catalog }) => catalog.recall(name) !== undefined);
+  }
+
+  /** The best host's own word; where it fails to say it, the next one's. */
+  async #describe(name: string, having: readonly OllamaServer[]): Promise<ModelInfo> {
+    const ranked = rank(having, name);
+    let failure: unknown;
+    for (const { catalog, state } of ranked) {
+      try {
+        const remembered = state === 'away' ? catalog.recall(name) : undefined;
+        return this.#toInfo(remembered ?? (await catalog.find(name)), ranked);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    throw failure;
+  }
+
+  /** `ranked` has the model, the best first. */
+  #toInfo({ name, contextWindow, capabilities }: OllamaModel, ranked: readonly OllamaServer[]): ModelInfo {
+    const views = this.view(name).filter(({ hasModel }) => hasModel);
+    const hosts = views.map(({ host, isLoaded, state }) => ({ host, loaded: isLoaded && state !== 'away' }));
+    const host = ranked[0]?.host.address;
+    return {
+      name,
+      provider: this.name,
+      ...(host !== undefined && { host }),
+      hosts,
+      loaded: hosts.some(({ loaded }) => loaded),
+      contextWindow,
+      capabilities,
+    };
+  }
+
+  /** No host has the model: because they say so, or because none says anything. */
+  #toMissing(model: string): LLMError {
+    const answering = this.#answering;
+    if (answering.length === 0) return toSilent(this.#servers);
+    return toModelNotFound({
+      address: [...new Set(answering.map(({ host }) => host.shownAddress))].join(' and '),
+      model,
+      available: [...new Set(answering.flatMap(({ catalog }) => catalog.namesBut(model)))],
+    });
   }
 }
 
-/** Whether the work is done by then; it goes on if not. @throws what the work rejects with */
-const isDoneWithin = async (work: Promise<void>, ms: number, deadlines: Deadlines): Promise<boolean> => {
-  const { promise: isLate, resolve } = Promise.withResolvers<boolean>();
-  const limit = deadlines.start(ms, () => resolve(false));
-  try {
-    return await Promise.race([work.then(() => true), isLate]);
-  } finally {
-    limit[Symbol.dispose]();
-  }
+const NONE: ReadonlySet<string> = new Set();
+
+const STATES: readonly HostView['state'][] = ['up', 'trial', 'suspect', 'away'];
+
+/** The best first: who can be asked, has the model loaded, and has the least to do. */
+const rank = (servers: readonly OllamaServer[], model: string): readonly OllamaServer[] =>
+  servers
+    .map((server) => ({ server, view: server.view(model) }))
+    .toSorted(
+      (one, other) =>
+        STATES.indexOf(one.view.state) - STATES.indexOf(other.view.state) ||
+        Number(other.view.isLoaded) - Number(one.view.isLoaded) ||
+        one.server.running - other.server.running,
+    )
+    .map(({ server }) => server);
+
+/** Those who have the model cannot be asked: the one that may be back first says when. */
+const toAwayError = (having: readonly OllamaServer[]): LLMError =>
+  having.toSorted((one, other) => one.watch.waitMs - other.watch.waitMs)[0]!.watch.toAwayError();
+
+/** None says which models it has: what the only one said, or what one of many did. */
+const toSilent = (servers: readonly OllamaServer[]): LLMError => {
+  const errors = servers.flatMap(({ watch }) => watch.error ?? []);
+  const unavailable = errors.find((error) => error instanceof BackendUnavailableError);
+  return unavailable ?? errors[0] ?? servers[0]!.watch.toAwayError();
 };

@@ -1,27 +1,35 @@
 const SAME_DELTAS = 100;
-const GRAM = 20;
-const SAME_GRAMS = 5;
+/** Deltas, of the longest phrase that is watched for. */
+const LONGEST_PHRASE = 20;
+const LOOP_DELTAS = 100;
+const BLANK = ' ';
 
 /**
- * Notices a model that has fallen into a loop: the same delta more than 100 times in a row, or the same 20 deltas
- * 5 times in a row. Ollama itself has such a guard on one of its two paths only, and a small model repeats for ever.
+ * Notices a model that has fallen into a loop: the same delta more than 100 times in a row, all white space counting
+ * as the same, or a phrase of at most 20 deltas again and again over 100 of them. Ollama itself has such a guard on
+ * one of its two paths only, and a small model repeats for ever.
  */
 export class RepetitionGuard {
-  readonly #recent: string[] = [];
+  /** The last deltas, in a ring. */
+  readonly #recent = Array.from({ length: LONGEST_PHRASE }, () => '');
+  /** At a length: how many deltas in a row were the same as the one so many before. */
+  readonly #repeated = Array.from({ length: LONGEST_PHRASE + 1 }, () => 0);
   #at = 0;
-  #sameDeltas = 0;
-  #sameAsGramBefore = 0;
-  #last = '';
 
   /** Takes the next delta, never empty, and says whether the model is stuck. A few comparisons per token. */
-  isStuck(delta: string): boolean {
-    this.#sameDeltas = delta === this.#last ? this.#sameDeltas + 1 : 1;
-    this.#last = delta;
-    this.#sameAsGramBefore = delta === this.#recent[this.#at] ? this.#sameAsGramBefore + 1 : 0;
+  isStuck(text: string): boolean {
+    const delta = text.trim() === '' ? BLANK : text;
+    let isPhrase = false;
+    for (let length = 1; length <= LONGEST_PHRASE; length++) {
+      const isSame = this.#recent[(this.#at + LONGEST_PHRASE - length) % LONGEST_PHRASE] === delta;
+      const repeated = isSame ? (this.#repeated[length] ?? 0) + 1 : 0;
+      this.#repeated[length] = repeated;
+      isPhrase ||= repeated + length >= LOOP_DELTAS;
+    }
     this.#recent[this.#at] = delta;
-    this.#at = (this.#at + 1) % GRAM;
-    // A gram of one and the same delta is the first rule's.
-    const isGramLoop = this.#sameAsGramBefore >= GRAM * (SAME_GRAMS - 1) && this.#sameDeltas < GRAM;
-    return isGramLoop || this.#sameDeltas > SAME_DELTAS;
+    this.#at = (this.#at + 1) % LONGEST_PHRASE;
+    const sameBefore = this.#repeated[1] ?? 0;
+    // A phrase of one and the same delta is the first rule's.
+    return sameBefore >= SAME_DELTAS || (isPhrase && sameBefore < LONGEST_PHRASE - 1);
   }
 }

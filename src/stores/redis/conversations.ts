@@ -7,6 +7,8 @@ import type {
   MessageRange,
   NewConversation,
   Opened,
+  PositionRange,
+  Summary,
 } from '../chat-store.ts';
 import { fromStoredText, toStoredText } from '../stored-text.ts';
 import { toFirstVersion } from '../versions.ts';
@@ -16,7 +18,7 @@ import { type ConversationPlace, toCallerKeys, toConversationPlace, toMessageIdP
 import { type RedisParts, toHeader, toScriptKeys } from './redis-parts.ts';
 import type { Script } from './scripts.ts';
 import * as scripts from './scripts.ts';
-import { toConversation, toSettingFields } from './stored-conversation.ts';
+import { fromReplaced, toConversation, toSettingFields } from './stored-conversation.ts';
 
 type Value = string | number;
 
@@ -59,6 +61,17 @@ export const updateConversation = async (
   if (type !== 'updated') return { type: 'gone' };
   await touchList(parts, toCallerKeys(key.owner).conversations, toConversationPlace(key));
   return { type, conversation: toConversation(updated) };
+};
+
+/** `ChatStore.keepSummary`. */
+export const keepSummary = async (
+  parts: RedisParts,
+  key: ConversationKey,
+  { summary, expectedReplaced }: { readonly summary: Summary; readonly expectedReplaced: readonly PositionRange[] },
+): Promise<{ readonly type: 'kept' | 'stale' | 'gone' }> => {
+  const values = [summary.position, JSON.stringify(summary), fromReplaced(expectedReplaced)];
+  const [type] = await run(parts, scripts.keepSummary, key, values);
+  return { type: type === 'kept' || type === 'stale' ? type : 'gone' };
 };
 
 /** `ChatStore.deleteConversation`. In a Cluster, the owner's list is mended when it is read. */

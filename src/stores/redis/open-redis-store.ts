@@ -2,7 +2,7 @@ import type { Clock, Ids } from '../../clock.ts';
 import { StorageUnavailableError } from '../../errors.ts';
 import type { CallerLimits } from '../caller-limits.ts';
 import { type ChatStore, DEFAULT_RETENTION, type Retention } from '../chat-store.ts';
-import { asText } from './answers.ts';
+import { asNumber, asText } from './answers.ts';
 import { SCHEMA_KEY } from './keys.ts';
 import { NudgeSubscriber } from './nudge-subscriber.ts';
 import { describeAddress, parseRedisAddress, type RedisAddress } from './redis-address.ts';
@@ -10,6 +10,7 @@ import { RedisCallerLimits } from './redis-caller-limits.ts';
 import { RedisChatStore } from './redis-chat-store.ts';
 import { RedisConnection } from './redis-connection.ts';
 import { parseInfo } from './risks.ts';
+import { raiseSchema } from './scripts.ts';
 
 export interface OpenRedisStoreOptions {
   /** As `REDIS_URL`; see `parseRedisAddress`. */
@@ -28,7 +29,7 @@ export interface RedisStore {
 }
 
 /** How the keys are laid out by this build. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** The first that has flags of scripts, by which a reply can end when memory is out. */
 const MIN_MAJOR = 7;
@@ -84,10 +85,12 @@ const checkServer = async (connection: RedisConnection): Promise<void> => {
   }
 };
 
-/** The first to come writes the version down. */
+/**
+ * The first to come writes the version down, and so does the first of a newer build: what is there stays as it is, since
+ * fields that an older build did not know are absent. An older one would not see what replies have to do at their ends.
+ */
 const checkSchema = async (connection: RedisConnection, address: RedisAddress): Promise<void> => {
-  await connection.call('SET', SCHEMA_KEY, String(SCHEMA_VERSION), 'NX');
-  const version = Number(await connection.call('GET', SCHEMA_KEY));
+  const version = asNumber(await connection.run(raiseSchema, [SCHEMA_KEY], [SCHEMA_VERSION]));
   if (version <= SCHEMA_VERSION) return;
   throw new StorageUnavailableError(
     `The chat store in Redis at ${describeAddress(address)} has schema version ${version}, and this build knows versions ` +

@@ -18,14 +18,17 @@ import type {
   NewConversation,
   Opened,
   PageRequest,
+  PositionRange,
   RenewAnswer,
   ReplyRecord,
   SealAnswer,
+  Summary,
 } from '../chat-store.ts';
 import { listConversations } from './conversation-list.ts';
 import {
   createConversation,
   deleteConversation,
+  keepSummary,
   loadConversation,
   loadMessages,
   openConversation,
@@ -84,6 +87,14 @@ export class RedisChatStore implements ChatStore {
     patch: ConversationPatch,
   ): Promise<{ readonly type: 'updated'; readonly conversation: Conversation } | { readonly type: 'gone' }> {
     return updateConversation(this.#parts, key, patch);
+  }
+
+  async keepSummary(
+    key: ConversationKey,
+    summary: Summary,
+    expectedReplaced: readonly PositionRange[],
+  ): Promise<{ readonly type: 'kept' | 'stale' | 'gone' }> {
+    return keepSummary(this.#parts, key, { summary, expectedReplaced });
   }
 
   async deleteConversation(key: ConversationKey): Promise<{ readonly type: 'deleted' | 'gone' }> {

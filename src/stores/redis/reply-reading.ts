@@ -1,4 +1,4 @@
-import type { AssistantMessage, Metadata } from '../../conversation/message.ts';
+import type { AssistantMessage } from '../../conversation/message.ts';
 import type { LogEntry } from '../../conversation/reply-event.ts';
 import type { ReplyRecord } from '../chat-store.ts';
 import { fromStoredText } from '../stored-text.ts';
@@ -20,12 +20,7 @@ export const loadReply = async (parts: RedisParts, messageId: string): Promise<R
 type OwnPart = Omit<ReplyRecord, 'owner' | 'conversationId' | 'messageId'>;
 
 /** What is kept of a reply as JSON. */
-interface ReplyBody {
-  readonly instance: string;
-  readonly requestId: string;
-  readonly model: string;
-  readonly metadata?: Metadata;
-}
+type ReplyBody = Omit<OwnPart, 'state' | 'seq' | 'createdAt'>;
 
 const toRunning = ([, , seq, createdAt, body]: readonly unknown[]): OwnPart => ({
   state: 'running',
@@ -42,7 +37,8 @@ const toEnded = ([, , record]: readonly unknown[]): OwnPart => {
   return { state: asState(state), seq: asNumber(seq), createdAt: asNumber(createdAt), ...parseBody(body) };
 };
 
-const parseBody = (json: string): ReplyBody => JSON.parse(json);
+/** An older build has written no `promptTokens`. */
+const parseBody = (json: string): ReplyBody => ({ promptTokens: 0, ...JSON.parse(json) });
 
 /** `ChatStore.loadReplyMessage`. */
 export const loadReplyMessage = async (parts: RedisParts, messageId: string): Promise<AssistantMessage | undefined> => {

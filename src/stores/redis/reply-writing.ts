@@ -11,6 +11,7 @@ import type {
   Finish,
   Lease,
   RenewAnswer,
+  Replacement,
   SealAnswer,
 } from '../chat-store.ts';
 import { LEASE_MS } from '../chat-store.ts';
@@ -30,7 +31,7 @@ import {
 import type { ScriptItem } from './redis-connection.ts';
 import { isTooYoung, type RedisParts, toHeader, toScriptKeys } from './redis-parts.ts';
 import * as scripts from './scripts.ts';
-import { encodeEvent } from './stored-event.ts';
+import { encodeEnding, encodeEvent } from './stored-event.ts';
 
 /** `ChatStore.begin`. */
 export const beginReply = async (parts: RedisParts, begin: Begin): Promise<BeginAnswer> => {
@@ -60,7 +61,7 @@ const toBeginValues = (
   begin: Begin,
   reply: ReplyPlace,
 ): readonly (string | number)[] => {
-  const { requestId, model, metadata, systemPrompt, cut } = begin;
+  const { requestId, model, userMessage, systemPrompt, cut } = begin;
   return [
     begin.messageId,
     reply.replyId,
@@ -74,15 +75,45 @@ const toBeginValues = (
     `1.${ids.newId()}`,
     JSON.stringify(begin.instance),
     JSON.stringify(model),
-    JSON.stringify({ requestId, model, ...(metadata && { metadata }) }).slice(1, -1), // goes into larger objects
-    JSON.stringify(begin.userMessage),
+    toMembers(toMessagePart(begin)),
+    userMessage ? JSON.stringify(userMessage) : '',
     systemPrompt === undefined ? '' : JSON.stringify(systemPrompt),
     cut.position,
     cut.droppedTurns,
     retention.requestMs,
     LEASE_MS,
     toMessageIdPrefix(reply),
+    toMembers(toRecordPart(begin)),
+    begin.replaces ? toNumbers(begin.replaces) : '',
+    begin.continues ? `${begin.continues.position} ${toReplyId(begin.continues.messageId)}` : '',
   ];
+};
+
+/** What the message has of the request, and the record. */
+const toMessagePart = ({ requestId, model, variantOf, metadata }: Begin): object => ({
+  requestId,
+  model,
+  ...(variantOf !== undefined && { variantOf }),
+  ...(metadata && { metadata }),
+});
+
+/** What the record alone has. */
+const toRecordPart = ({ promptTokens, continues }: Begin): object => ({
+  promptTokens,
+  ...(continues && { continues: continues.messageId }),
+});
+
+/** JSON that goes into larger objects. */
+const toMembers = (object: object): string => JSON.stringify(object).slice(1, -1);
+
+/** As `end-turn.lua` reads it. */
+const toNumbers = ({ from, cut, window }: Replacement): string =>
+  [from, cut.position, cut.droppedTurns, ...window].join(' ');
+
+const toReplyId = (messageId: string): string => {
+  const place = toReplyPlace(messageId);
+  if (place) return place.replyId;
+  throw new TypeError('The id of a reply is not one that the store has made.');
 };
 
 /** `ChatStore.append`. */
@@ -124,7 +155,7 @@ const runForEach = async <Item extends Lease>(
 export const finishReply = async (parts: RedisParts, finish: Finish): Promise<AppendAnswer> => {
   const place = toReplyPlace(finish.messageId);
   if (!place) return { type: 'gone' };
-  const { message, events } = finish;
+  const { message } = finish;
   const values = [
     ...toHeader(parts, place),
     finish.messageId,
@@ -136,7 +167,7 @@ export const finishReply = async (parts: RedisParts, finish: Finish): Promise<Ap
     message.content === '' ? '' : JSON.stringify(message.model),
     Number(isSendable(message.content, message.outcome)),
     JSON.stringify(message),
-    ...events.map(encodeEvent),
+    ...encodeEnding(finish),
   ];
   const answer = asList(await parts.connection.run(scripts.finishReply, toScriptKeys(place, toLogKey(place)), values));
   if (answer[0] === 'ok') await touchList(parts, asText(answer[1]), place);

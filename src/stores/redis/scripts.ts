@@ -21,6 +21,7 @@ const readLua = (name: string): string => readFileSync(new URL(`scripts/${name}.
 
 export const createConversation = loadScript('create-conversation', 'conversation');
 export const updateConversation = loadScript('update-conversation', 'conversation');
+export const keepSummary = loadScript('keep-summary', 'conversation', 'summaries');
 export const deleteConversation = loadScript('delete-conversation', 'conversation');
 export const loadConversations = loadScript('load-conversations');
 export const loadMessages = loadScript('load-messages', 'conversation');
@@ -28,8 +29,8 @@ export const openConversation = loadScript('open', 'conversation');
 export const beginReply = loadScript('begin', 'conversation');
 export const appendEvents = loadScript('append', 'writing');
 export const renewLeases = loadScript('renew', 'writing');
-export const finishReply = loadScript('finish', 'conversation', 'writing', 'end-turn');
-export const closeReply = loadScript('close', 'conversation', 'end-turn');
+export const finishReply = loadScript('finish', 'conversation', 'summaries', 'writing', 'end-turn');
+export const closeReply = loadScript('close', 'conversation', 'summaries', 'end-turn');
 export const loadReply = loadScript('load-reply', 'conversation');
 export const loadReplyMessage = loadScript('load-reply-message', 'conversation');
 export const readLog = loadScript('read-log', 'conversation');
@@ -40,4 +41,5 @@ export const readList = loadScript('read-list');
 export const mendList = loadScript('mend-list');
 export const charge = loadScript('charge');
 export const renewRunning = loadScript('renew-running');
+export const raiseSchema = loadScript('raise-schema');
 export const uncharge = loadScript('uncharge');

@@ -1,4 +1,4 @@
-import type { Conversation, ConversationPatch, NewConversation } from '../chat-store.ts';
+import type { Conversation, ConversationPatch, NewConversation, PositionRange, Summary } from '../chat-store.ts';
 import { fromStoredText } from '../stored-text.ts';
 import { asList, asNumber, asText, asTexts } from './answers.ts';
 
@@ -16,9 +16,22 @@ export const toConversation = (reply: unknown): Conversation => {
     messageCount: asNumber(messageCount),
     ...(activeReply !== '' && { activeReply }),
     cut: { position: Number(field.get('cut')), droppedTurns: Number(field.get('cutTurns')) },
+    replaced: toReplaced(field.get('replaced') ?? ''),
+    summaries: toSummaries(field.get('summaries') ?? ''),
     version: Number(field.get('version')),
   };
 };
+
+/** As the scripts read them. */
+export const fromReplaced = (ranges: readonly PositionRange[]): string =>
+  ranges.map(({ first, last }) => `${first}-${last}`).join(' ');
+
+const toReplaced = (stored: string): readonly PositionRange[] =>
+  [...stored.matchAll(/(\d+)-(\d+)/g)].map(([, first, last]) => ({ first: Number(first), last: Number(last) }));
+
+/** A line each: the position, and the whole as JSON. */
+const toSummaries = (stored: string): readonly Summary[] =>
+  stored.split('\n').flatMap((line) => (line === '' ? [] : JSON.parse(line.slice(line.indexOf(' ') + 1))));
 
 const SETTINGS = ['title', 'systemPrompt', 'metadata', 'model', 'answeredBy'] as const;
 

@@ -1,6 +1,7 @@
 import type { AssistantMessage } from '../../conversation/message.ts';
 import type { ReplyEvent, ReplyOutcome } from '../../conversation/reply-event.ts';
 import { toReplyEnd } from '../../conversation/transcript.ts';
+import type { Finish } from '../chat-store.ts';
 import { fromStoredText, toStoredText } from '../stored-text.ts';
 
 /** What a stored end says. Its text is the message's: it is kept once, and length and digest are made from it. */
@@ -11,7 +12,8 @@ interface StoredEnd {
 
 /**
  * An event as the log keeps it: `c<at>:<text>` and `t<at>:<text>` are deltas of content and thinking, whose texts the
- * script that closes a reply joins without reading JSON; `e` is the end and `j` all else, both JSON.
+ * script that closes a reply joins without reading JSON; `e` is the end and `j` all else, both JSON. `m` is an end, too:
+ * the message as it was then, where the stored one may have grown since.
  */
 export const encodeEvent = (event: ReplyEvent): string => {
   if (event.type === 'text-delta') {
@@ -22,6 +24,12 @@ export const encodeEvent = (event: ReplyEvent): string => {
   return `e${JSON.stringify({ outcome, endedAt } satisfies StoredEnd)}`;
 };
 
+/** The events that end a reply; `message` is how it is kept. A reply that goes on with another has that one's id. */
+export const encodeEnding = ({ messageId, events, message }: Finish): readonly string[] =>
+  events.map((event) =>
+    event.type === 'end' && message.id !== messageId ? `m${JSON.stringify(message)}` : encodeEvent(event),
+  );
+
 /** `message` is the reply's, as JSON: it is there where the event is the end. */
 export const decodeEvent = (entry: string, message: string): ReplyEvent => {
   const kind = entry[0];
@@ -30,6 +38,10 @@ export const decodeEvent = (entry: string, message: string): ReplyEvent => {
     const { outcome, endedAt }: StoredEnd = JSON.parse(entry.slice(1));
     const { content }: AssistantMessage = JSON.parse(message);
     return toReplyEnd(content, outcome, endedAt);
+  }
+  if (kind === 'm') {
+    const { content, outcome, createdAt }: AssistantMessage = JSON.parse(entry.slice(1));
+    return toReplyEnd(content, outcome, createdAt);
   }
   const colon = entry.indexOf(':');
   return {

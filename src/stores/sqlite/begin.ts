@@ -2,8 +2,8 @@ import type { Begin, BeginAnswer, KnownRequest, Token } from '../chat-store.ts';
 import { LEASE_MS } from '../chat-store.ts';
 import { toFirstVersion } from '../versions.ts';
 import { type ConversationRow, toActiveReply } from './conversation-table.ts';
-import type { ReplyRow } from './reply-table.ts';
-import type { StoreParts } from './tables.ts';
+import type { ReplyBody, ReplyRow } from './reply-table.ts';
+import type { StoreParts, Tables } from './tables.ts';
 
 /** `ChatStore.begin`, inside a transaction. */
 export const beginReply = (parts: StoreParts, begin: Begin): BeginAnswer => {
@@ -32,7 +32,18 @@ const toRefusal = (
   if (known) return toKnown(tables.replies.find(known.messageId), begin, known);
   const active = conversation && toActiveReply(conversation);
   if (active !== undefined) return { type: 'busy', messageId: active };
-  return (conversation?.version ?? 0) === begin.expectedVersion ? undefined : { type: 'stale' };
+  if ((conversation?.version ?? 0) !== begin.expectedVersion) return { type: 'stale' };
+  return isOutOfPlace(tables, begin, conversation) ? { type: 'stale' } : undefined;
+};
+
+/** Only what the model would read last can grow: it goes on from there. */
+const isOutOfPlace = (
+  { messages }: Tables,
+  { continues }: Begin,
+  conversation: ConversationRow | undefined,
+): boolean => {
+  if (!continues) return false;
+  return !conversation || messages.findLastInWindow(conversation.id, conversation.cutPosition) !== continues.position;
 };
 
 /** The same call again has lost its answer: while nobody else writes the reply, it is given the token once more. */
@@ -43,20 +54,37 @@ const toKnown = (reply: ReplyRow | undefined, begin: Begin, { messageId, fingerp
 };
 
 const insertTurn = ({ tables, clock }: StoreParts, begin: Begin, conversation: ConversationRow, token: Token): void => {
-  const { messageId, requestId, fingerprint, model, metadata, instance, cut, systemPrompt } = begin;
+  const { messageId, requestId, fingerprint, instance, userMessage, replaces, cut, systemPrompt } = begin;
   const now = clock.now();
-  const position = conversation.messageCount + 1;
   const row = { conversation: conversation.id, now };
-  tables.messages.insert({ conversation: conversation.id, position, sendable: true, message: begin.userMessage });
+  const next = conversation.messageCount + 1;
+  // What takes the place of others is in the window with its answer, and not before.
+  const sendable = !replaces;
+  if (userMessage) tables.messages.insert({ ...row, position: next, sendable, message: userMessage });
   tables.replies.insert({
     ...row,
     messageId,
     token,
     instance,
     leaseUntil: now + LEASE_MS,
-    questionPosition: position,
-    body: { requestId, model, ...(metadata && { metadata }) },
+    questionPosition: userMessage ? next : 0,
+    body: toBody(begin),
   });
   tables.requests.insert({ ...row, requestId, messageId, fingerprint });
-  tables.conversations.beginTurn({ conversation, activeReply: messageId, cut, systemPrompt, now });
+  const asks = userMessage !== undefined;
+  const forward = replaces ? undefined : cut;
+  tables.conversations.beginTurn({ conversation, activeReply: messageId, asks, cut: forward, systemPrompt, now });
+};
+
+const toBody = (begin: Begin): ReplyBody => {
+  const { requestId, model, promptTokens, metadata, replaces, continues, variantOf } = begin;
+  return {
+    requestId,
+    model,
+    promptTokens,
+    ...(metadata && { metadata }),
+    ...(replaces && { replaces }),
+    ...(continues && { continues }),
+    ...(variantOf !== undefined && { variantOf }),
+  };
 };

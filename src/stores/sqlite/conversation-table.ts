@@ -2,8 +2,9 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Conversation, ConversationKey, ConversationPatch, Cut, NewConversation } from '../chat-store.ts';
 import { prepareQuery } from './query.ts';
 import { fromStoredText, toStoredText } from '../stored-text.ts';
+import { type ThreadRow, toReplaced, toSummaries } from './thread-table.ts';
 
-export interface ConversationRow {
+export interface ConversationRow extends ThreadRow {
   readonly id: number;
   readonly owner: string;
   readonly conversationId: string;
@@ -11,10 +12,8 @@ export interface ConversationRow {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly version: number;
-  readonly messageCount: number;
   readonly activeReply: string | null;
   readonly answeredBy: string | null;
-  readonly cutPosition: number;
   readonly cutTurns: number;
 }
 
@@ -24,9 +23,20 @@ type Settings = Pick<Conversation, 'title' | 'systemPrompt' | 'metadata' | 'mode
 export interface Turn {
   readonly conversation: ConversationRow;
   readonly activeReply: string;
-  readonly cut: Cut;
+  /** Whether there is a new user message. */
+  readonly asks: boolean;
+  /** Absent, it stays where it is. */
+  readonly cut: Cut | undefined;
   /** Kept only while the conversation has no turn. */
   readonly systemPrompt: string | undefined;
+  readonly now: number;
+}
+
+export interface TurnEnd {
+  /** Whether there is a new assistant message. */
+  readonly answers: boolean;
+  /** Undefined keeps what was there. */
+  readonly answeredBy: string | undefined;
   readonly now: number;
 }
 
@@ -39,7 +49,7 @@ export interface ListPlace {
 const ROW = `
   SELECT id, owner, conversation_id AS conversationId, settings, created_at AS createdAt, updated_at AS updatedAt,
     version, message_count AS messageCount, active_reply AS activeReply, answered_by AS answeredBy,
-    cut_position AS cutPosition, cut_turns AS cutTurns
+    cut_position AS cutPosition, cut_turns AS cutTurns, replaced, summaries
   FROM conversation`;
 
 /** The conversations themselves. One that has outlived `conversationMs` is not found, removed or not. */
@@ -89,14 +99,14 @@ export class ConversationTable {
     this.#beginTurn = prepareQuery(
       database,
       `UPDATE conversation SET settings = :settings, updated_at = :now, version = version + 1,
-         message_count = message_count + 1, active_reply = :activeReply, cut_position = :cutPosition,
+         message_count = message_count + :asked, active_reply = :activeReply, cut_position = :cutPosition,
          cut_turns = :cutTurns
        WHERE id = :id`,
     );
     this.#endTurn = prepareQuery<{ readonly messageCount: number }>(
       database,
-      `UPDATE conversation SET updated_at = :now, version = version + 1, message_count = message_count + 1,
-         active_reply = NULL, answered_by = coalesce(:answeredBy, answered_by)
+      `UPDATE conversation SET updated_at = :now, version = version + 1,
+         message_count = message_count + :answered, active_reply = NULL, answered_by = coalesce(:answeredBy, answered_by)
        WHERE id = :id RETURNING message_count AS messageCount`,
     );
   }
@@ -142,22 +152,23 @@ export class ConversationTable {
     return this.#deleteExpired.run({ expired: this.toExpired(now), limit });
   }
 
-  /** Takes in a user message and the reply that runs. */
-  beginTurn({ conversation, activeReply, cut, systemPrompt, now }: Turn): void {
+  /** Takes in a user message, where there is one, and the reply that runs. */
+  beginTurn({ conversation, activeReply, asks, cut, systemPrompt, now }: Turn): void {
     const isFirst = conversation.messageCount === 0 && systemPrompt !== undefined;
     this.#beginTurn.run({
       id: conversation.id,
       settings: isFirst ? JSON.stringify({ ...toSettings(conversation), systemPrompt }) : conversation.settings,
       now,
       activeReply: toStoredText(activeReply),
+      asked: Number(asks),
       ...toForwardCut(conversation, cut),
     });
   }
 
-  /** Takes in the assistant message and gives back its position. `answeredBy` undefined keeps what was there. */
-  endTurn(id: number, answeredBy: string | undefined, now: number): number {
+  /** Takes in the reply's end, and gives back how many messages there are then. */
+  endTurn(id: number, { answers, answeredBy, now }: TurnEnd): number {
     const stored = answeredBy === undefined ? null : toStoredText(answeredBy);
-    const row = this.#endTurn.get({ id, answeredBy: stored, now });
+    const row = this.#endTurn.get({ id, answered: Number(answers), answeredBy: stored, now });
     if (!row) throw new Error('A reply that runs has no conversation.');
     return row.messageCount;
   }
@@ -182,6 +193,8 @@ export const toConversation = (row: ConversationRow): Conversation => ({
   ...(row.activeReply === null ? {} : { activeReply: fromStoredText(row.activeReply) }),
   ...(row.answeredBy === null ? {} : { answeredBy: fromStoredText(row.answeredBy) }),
   cut: { position: row.cutPosition, droppedTurns: row.cutTurns },
+  replaced: toReplaced(row),
+  summaries: toSummaries(row),
   version: row.version,
 });
 
@@ -204,8 +217,11 @@ const withPatch = (settings: Settings, patch: ConversationPatch): Settings => {
   };
 };
 
-/** A cut never moves back: what was left out once stays so. */
-const toForwardCut = (row: ConversationRow, cut: Cut): { readonly cutPosition: number; readonly cutTurns: number } =>
-  cut.position > row.cutPosition
+/** A cut never moves back here: what was left out once stays so. */
+const toForwardCut = (
+  row: ConversationRow,
+  cut: Cut | undefined,
+): { readonly cutPosition: number; readonly cutTurns: number } =>
+  cut && cut.position > row.cutPosition
     ? { cutPosition: cut.position, cutTurns: cut.droppedTurns }
     : { cutPosition: row.cutPosition, cutTurns: row.cutTurns };

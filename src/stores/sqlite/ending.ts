@@ -39,33 +39,70 @@ const closeReply = (parts: StoreParts, reply: ReplyRow, { messageId, outcome, en
   const { content, thinking } = toTranscript(parts.tables.log.read(reply.id, 0, -1));
   const seq = reply.seq + 1;
   const event = toReplyEnd(content, outcome, endedAt);
+  const { requestId, model, continues, variantOf, metadata } = toReplyBody(reply);
   const message: AssistantMessage = {
     role: 'assistant',
-    id: messageId,
+    id: continues?.messageId ?? messageId,
     content,
     createdAt: endedAt,
     ...(thinking && { thinking }),
-    ...toReplyBody(reply),
+    requestId,
+    model,
     seq,
     outcome,
+    ...(variantOf !== undefined && { variantOf }),
+    ...(metadata && { metadata }),
   };
   parts.tables.log.insert(reply.id, seq, [event]);
   endReply(parts, reply, { message, seq });
   return { seq, event };
 };
 
+interface ReplyEnd {
+  readonly message: AssistantMessage;
+  readonly seq: number;
+}
+
 /** The one way into a terminal state: the message, the reply and its conversation change together. */
-const endReply = (
-  { tables, clock, retention }: StoreParts,
-  reply: ReplyRow,
-  { message, seq }: { readonly message: AssistantMessage; readonly seq: number },
-): void => {
+const endReply = (parts: StoreParts, reply: ReplyRow, end: ReplyEnd): void => {
+  const { tables, clock, retention } = parts;
+  const { content, model, outcome } = end.message;
   const now = clock.now();
-  const { conversation } = reply;
+  const { continues } = toReplyBody(reply);
+  const answeredBy = content ? model : undefined;
+  const count = tables.conversations.endTurn(reply.conversation, { answers: !continues, answeredBy, now });
+  if (!continues) addAnswer(parts, reply, { position: count, message: end.message });
+  else if (content) tables.messages.rewrite(reply.conversation, continues.position, end.message);
+  tables.replies.end({
+    id: reply.id,
+    state: outcome.state,
+    seq: end.seq,
+    answerPosition: continues?.position ?? count,
+    logUntil: now + retention.logMs,
+  });
+};
+
+/** The answer is sent later together with its question, or neither is. */
+const addAnswer = (
+  parts: StoreParts,
+  reply: ReplyRow,
+  { position, message }: { readonly position: number; readonly message: AssistantMessage },
+): void => {
+  const { messages } = parts.tables;
+  const { conversation, questionPosition } = reply;
   const sendable = isSendable(message.content, message.outcome);
-  const position = tables.conversations.endTurn(conversation, message.content ? message.model : undefined, now);
-  tables.messages.insert({ conversation, position, sendable, message });
-  if (!sendable) tables.messages.hide(conversation, reply.questionPosition);
-  const { state } = message.outcome;
-  tables.replies.end({ id: reply.id, state, seq, answerPosition: position, logUntil: now + retention.logMs });
+  messages.insert({ conversation, position, sendable, message });
+  if (sendable) replaceThread(parts, reply, position);
+  else messages.hide(conversation, questionPosition);
+};
+
+/** What the reply takes the place of is kept, and not sent any more. */
+const replaceThread = ({ tables }: StoreParts, reply: ReplyRow, answer: number): void => {
+  const { replaces } = toReplyBody(reply);
+  if (!replaces) return;
+  const { conversation, questionPosition } = reply;
+  const { from, window, cut } = replaces;
+  const own = questionPosition === 0 ? [answer] : [questionPosition, answer];
+  tables.messages.showOnly(conversation, cut.position, [...window, ...own]);
+  tables.threads.replace({ conversation, from, last: Math.min(...own) - 1, cut });
 };

@@ -20,9 +20,12 @@ export interface NewMessage {
 export class MessageTable {
   readonly #insert;
   readonly #hide;
+  readonly #rewrite;
+  readonly #showOnly;
   readonly #find;
   readonly #page;
   readonly #window;
+  readonly #lastInWindow;
 
   constructor(database: DatabaseSync) {
     this.#insert = prepareQuery(
@@ -32,6 +35,15 @@ export class MessageTable {
     this.#hide = prepareQuery(
       database,
       'UPDATE message SET sendable = 0 WHERE conversation = :conversation AND position = :position',
+    );
+    this.#rewrite = prepareQuery(
+      database,
+      'UPDATE message SET body = :body WHERE conversation = :conversation AND position = :position',
+    );
+    this.#showOnly = prepareQuery(
+      database,
+      `UPDATE message SET sendable = position IN (SELECT value FROM json_each(:positions))
+       WHERE conversation = :conversation AND position > :after`,
     );
     this.#find = prepareQuery<MessageRow>(
       database,
@@ -48,6 +60,11 @@ export class MessageTable {
       `SELECT position, body FROM message INDEXED BY message_sendable
        WHERE conversation = :conversation AND sendable = 1 AND position > :after ORDER BY position`,
     );
+    this.#lastInWindow = prepareQuery<Pick<MessageRow, 'position'>>(
+      database,
+      `SELECT position FROM message INDEXED BY message_sendable
+       WHERE conversation = :conversation AND sendable = 1 AND position > :after ORDER BY position DESC LIMIT 1`,
+    );
   }
 
   insert({ conversation, position, sendable, message }: NewMessage): void {
@@ -59,6 +76,16 @@ export class MessageTable {
     this.#hide.run({ conversation, position });
   }
 
+  /** Puts another message in the place of one. */
+  rewrite(conversation: number, position: number, message: Message): void {
+    this.#rewrite.run({ conversation, position, body: JSON.stringify(message) });
+  }
+
+  /** Makes these positions the window after `after`: no other is in it. */
+  showOnly(conversation: number, after: number, positions: readonly number[]): void {
+    this.#showOnly.run({ conversation, after, positions: JSON.stringify(positions) });
+  }
+
   /** The newest `limit` messages below `before`, oldest first. */
   loadPage(conversation: number, { before = Number.MAX_SAFE_INTEGER, limit }: MessageRange): StoredMessage[] {
     return this.#page.all({ conversation, before, limit }).map(toStoredMessage).toReversed();
@@ -67,6 +94,11 @@ export class MessageTable {
   /** The sendable messages after a position, oldest first. */
   loadWindow(conversation: number, after: number): StoredMessage[] {
     return this.#window.all({ conversation, after }).map(toStoredMessage);
+  }
+
+  /** The position of the newest sendable message after a position. */
+  findLastInWindow(conversation: number, after: number): number | undefined {
+    return this.#lastInWindow.get({ conversation, after })?.position;
   }
 
   /** The message of a reply; its position must be one of an assistant message. */

@@ -1,14 +1,16 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { Metadata } from '../../conversation/message.ts';
 import type { ReplyState } from '../../conversation/reply-event.ts';
-import type { ReplyRecord, Token } from '../chat-store.ts';
+import type { Begin, ReplyRecord, Token } from '../chat-store.ts';
 import { prepareQuery } from './query.ts';
 import { fromStoredText, toStoredText } from '../stored-text.ts';
 
 /** What no statement looks at. */
-export interface ReplyBody {
+export interface ReplyBody extends Pick<Begin, 'replaces' | 'continues' | 'variantOf'> {
   readonly requestId: string;
   readonly model: string;
+  /** Absent in what an older build has written. */
+  readonly promptTokens?: number;
   readonly metadata?: Metadata;
 }
 
@@ -21,7 +23,7 @@ export interface ReplyRow {
   readonly seq: number;
   readonly instance: string;
   readonly leaseUntil: number;
-  /** The position of its user message. */
+  /** The position of its user message; 0 where it brought none. */
   readonly questionPosition: number;
   /** JSON of a `ReplyBody`. */
   readonly body: string;
@@ -169,7 +171,21 @@ export const toReplyRecord = (row: RecordRow): ReplyRecord => ({
   seq: row.seq,
   createdAt: row.createdAt,
   instance: fromStoredText(row.instance),
-  ...toReplyBody(row),
+  ...toRecordBody(toReplyBody(row)),
 });
+
+const toRecordBody = (
+  body: ReplyBody,
+): Pick<ReplyRecord, 'requestId' | 'model' | 'promptTokens' | 'metadata' | 'continues' | 'variantOf'> => {
+  const { requestId, model, promptTokens = 0, metadata, continues, variantOf } = body;
+  return {
+    requestId,
+    model,
+    promptTokens,
+    ...(metadata && { metadata }),
+    ...(continues && { continues: continues.messageId }),
+    ...(variantOf !== undefined && { variantOf }),
+  };
+};
 
 export const toReplyBody = (row: { readonly body: string }): ReplyBody => JSON.parse(row.body);

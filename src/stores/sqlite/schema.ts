@@ -70,8 +70,13 @@ const FIRST_SCHEMA = `
 // A page of an owner's conversations is read off this index, wherever it begins.
 const CONVERSATION_LIST = 'CREATE INDEX conversation_use ON conversation (owner, updated_at, id)';
 
+// What another answer or an edit has taken the place of, and summaries: JSON, as no statement looks at them.
+const THREAD = `
+  ALTER TABLE conversation ADD COLUMN replaced TEXT NOT NULL DEFAULT '[]';
+  ALTER TABLE conversation ADD COLUMN summaries TEXT NOT NULL DEFAULT '[]'`;
+
 /** What leads from each version to the next, from an empty file on. Only ever added to. */
-const MIGRATIONS: readonly string[] = [FIRST_SCHEMA, CONVERSATION_LIST];
+const MIGRATIONS: readonly string[] = [FIRST_SCHEMA, CONVERSATION_LIST, THREAD];
 
 /** The version of the schema that this build reads and writes. */
 export const SCHEMA_VERSION = MIGRATIONS.length;

@@ -20,10 +20,12 @@ import type {
   NewConversation,
   Opened,
   PageRequest,
+  PositionRange,
   RenewAnswer,
   ReplyRecord,
   Retention,
   SealAnswer,
+  Summary,
 } from '../chat-store.ts';
 import { DEFAULT_RETENTION, MINUTE_MS } from '../chat-store.ts';
 import { encodeCursor, parseCursor } from '../cursor.ts';
@@ -35,6 +37,7 @@ import { type ListPlace, toActiveReply, toConversation } from './conversation-ta
 import { cancelReply, finishReply, sealReply } from './ending.ts';
 import { removeExpired } from './expiry.ts';
 import { GroupCommit } from './group-commit.ts';
+import { keepSummary } from './summary.ts';
 import { toReplyRecord } from './reply-table.ts';
 import { configureDatabase, loadSchemaVersion, migrate } from './schema.ts';
 import { withStorageErrors } from './storage-error.ts';
@@ -145,6 +148,14 @@ export class SqliteChatStore implements ChatStore {
       const after = before && conversations.find(key, now);
       return after ? { type: 'updated', conversation: toConversation(after) } : { type: 'gone' };
     });
+  }
+
+  async keepSummary(
+    key: ConversationKey,
+    summary: Summary,
+    expectedReplaced: readonly PositionRange[],
+  ): Promise<{ readonly type: 'kept' | 'stale' | 'gone' }> {
+    return this.#commits.run('process', () => keepSummary(this.#parts, key, { summary, expectedReplaced }));
   }
 
   async deleteConversation(key: ConversationKey): Promise<{ readonly type: 'deleted' | 'gone' }> {

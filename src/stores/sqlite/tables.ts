@@ -6,10 +6,12 @@ import { LogTable } from './log-table.ts';
 import { MessageTable } from './message-table.ts';
 import { ReplyTable } from './reply-table.ts';
 import { RequestTable } from './request-table.ts';
+import { ThreadTable } from './thread-table.ts';
 
 /** The tables know SQL and no rules; the operations (`begin.ts`, `append.ts`, `ending.ts`) know the rules. */
 export interface Tables {
   readonly conversations: ConversationTable;
+  readonly threads: ThreadTable;
   readonly messages: MessageTable;
   readonly requests: RequestTable;
   readonly replies: ReplyTable;
@@ -29,6 +31,7 @@ export interface StoreParts {
 /** Prepares all statements; the schema must be there. */
 export const createTables = (database: DatabaseSync, retention: Retention): Tables => ({
   conversations: new ConversationTable(database, retention.conversationMs),
+  threads: new ThreadTable(database),
   messages: new MessageTable(database),
   requests: new RequestTable(database, retention.requestMs),
   replies: new ReplyTable(database),

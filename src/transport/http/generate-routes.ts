@@ -18,7 +18,7 @@ const GenerateHeaders = z.object({
 
 const DESCRIPTION = `Asks, and answers when the reply has ended; with \`stream\` or \`Accept: text/event-stream\` while it is made,
 as server-sent events named like the socket’s; with \`background\` at once, with the reply’s id. A conversation that
-does not exist is created. Leaving stops nothing: the reply goes on, and the same \`request_id\` attaches to it.`;
+does not exist is created. With \`continue\`, \`regenerate\` or \`edit\` it asks again. Leaving stops nothing: the reply goes on, and the same \`request_id\` attaches to it.`;
 
 /** `POST /generate_response`. */
 export const registerGenerateRoutes = (app: Routes, parts: RouteParts): void => {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ServiceHealth } from '../../chat/health.ts';
 import { Alive, Health, Models } from '../../protocol/rest.ts';
 import { sendFailure } from './http-errors.ts';
 import { answer, failures, type RouteParts, type Routes } from './routes.ts';
@@ -21,10 +22,11 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics, isProduction
     async (_request, reply) => {
       const listed = await chat.listModels();
       if (!listed.success) return sendFailure(reply, listed);
-      const models = listed.models.map(({ name, provider, host, loaded, contextWindow, capabilities }) => ({
+      const models = listed.models.map(({ name, provider, host, hosts, loaded, contextWindow, capabilities }) => ({
         name,
         provider,
         ...(host !== undefined && { host }),
+        ...(hosts !== undefined && { hosts: [...hosts] }),
         loaded,
         context_window: contextWindow,
         capabilities: [...capabilities],
@@ -51,7 +53,7 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics, isProduction
         success: ready,
         status,
         store,
-        backend: isProduction ? withoutHost(backend) : backend,
+        backend: toBackend(isProduction ? withoutHosts(backend) : backend),
         queue,
         running,
         draining,
@@ -115,8 +117,15 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics, isProduction
   );
 };
 
+type Backend = ServiceHealth['backend'];
+
 /** Whoever asks without a key need not learn where the models are. */
-const withoutHost = <Backend extends { readonly host?: string }>({
-  host: _host,
-  ...backend
-}: Backend): Omit<Backend, 'host'> => backend;
+const withoutHosts = ({ host: _host, hosts, ...backend }: Backend): Backend => ({
+  ...backend,
+  hosts: hosts.map((each, index) => ({ ...each, host: `host-${index + 1}` })),
+});
+
+const toBackend = ({ hosts, ...backend }: Backend): Health['backend'] => ({
+  ...backend,
+  hosts: hosts.map((each) => ({ ...each, models: [...each.models], loaded: [...each.loaded] })),
+});

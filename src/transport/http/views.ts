@@ -1,10 +1,10 @@
 import { toTimestamp } from '../../clock.ts';
-import type { StoredMessage } from '../../conversation/message.ts';
+import type { ListedMessage } from '../../chat/conversations.ts';
 import { toReplyResult, type ConversationView, type ReplyView } from '../../chat/results.ts';
 import type * as Wire from '../../protocol/rest.ts';
 import type { Conversation, Message, Reply } from '../../protocol/rest.ts';
 import type { ConversationPatch } from '../../stores/chat-store.ts';
-import { toErrorData, toTimings, toUsage } from '../reply-frames.ts';
+import { toContinues, toErrorData, toTimings, toUsage } from '../reply-frames.ts';
 
 /** From what the service answers to the bodies of the HTTP wire. */
 
@@ -28,19 +28,24 @@ export const fromPatch = ({ title, system_prompt, metadata }: Wire.ConversationP
   ...(metadata !== undefined && { metadata }),
 });
 
-export const toMessage = (message: StoredMessage): Message => {
+export const toMessage = (message: ListedMessage): Message => {
   const common = {
     message_id: message.id,
     role: message.role,
     content: message.content,
     created_at: toTimestamp(message.createdAt),
     position: message.position,
+    active: message.active,
     ...(message.metadata && { metadata: { ...message.metadata } }),
   };
-  if (message.role === 'user') return { ...common, ...(message.images && { images: [...message.images] }) };
-  const { outcome, thinking, requestId, model } = message;
+  if (message.role === 'user') {
+    const { images, editOf } = message;
+    return { ...common, ...(editOf !== undefined && { edit_of: editOf }), ...(images && { images: [...images] }) };
+  }
+  const { outcome, thinking, requestId, model, variantOf } = message;
   return {
     ...common,
+    ...(variantOf !== undefined && { variant_of: variantOf }),
     ...(thinking !== undefined && { thinking }),
     request_id: requestId,
     model,
@@ -60,6 +65,7 @@ export const toReply = ({ record, texts }: ReplyView): Reply => {
     message_id: record.messageId,
     conversation_id: record.conversationId,
     request_id: record.requestId,
+    ...toContinues(record),
     state: end?.state ?? 'running',
     model: record.model,
     seq,

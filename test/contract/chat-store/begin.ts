@@ -33,6 +33,7 @@ export const describeBegin = (open: OpenHarness): void => {
         model,
         metadata,
         instance,
+        promptTokens: begin.promptTokens,
         state: 'running',
         seq: 0,
         createdAt: harness.now(),

@@ -27,6 +27,8 @@ export const describeConversations = (open: OpenHarness): void => {
         updatedAt: harness.now(),
         messageCount: 0,
         cut: { position: 0, droppedTurns: 0 },
+        replaced: [],
+        summaries: [],
         version: expect.any(Number),
       };
       expect(created).toStrictEqual({ type: 'created', conversation });

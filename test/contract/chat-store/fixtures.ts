@@ -1,4 +1,4 @@
-import type { AssistantMessage } from '../../../src/conversation/message.ts';
+import type { AssistantMessage, UserMessage } from '../../../src/conversation/message.ts';
 import type { Channel, LogEntry, ReplyEvent, ReplyOutcome, TextDelta } from '../../../src/conversation/reply-event.ts';
 import { toReplyEnd } from '../../../src/conversation/transcript.ts';
 import type {
@@ -57,14 +57,24 @@ export const failed: ReplyOutcome = {
 /** An id for a reply of this conversation. */
 export const newMessageId = ({ store }: StoreUnderTest, of = key): string => store.toMessageId(of, newName('reply'));
 
+/** What begins with a question. */
+export interface Question extends Begin {
+  readonly userMessage: UserMessage;
+}
+
+/** What answers again, or goes on. */
+export type Again = Omit<Begin, 'userMessage'>;
+
 /** A request to begin the first reply of `key`, with ids of its own. */
-export const toBegin = (harness: StoreUnderTest, changes: Partial<Begin> = {}): Begin => ({
+export const toBegin = (harness: StoreUnderTest, changes: Partial<Question> = {}): Question => ({
   ...key,
   requestId: newName('request'),
   fingerprint: 'body',
   messageId: newMessageId(harness, { ...key, ...changes }),
   userMessage: { role: 'user', id: newName('user'), content: 'Is it done?', createdAt: harness.now() },
   model: 'qwen3:4b',
+  promptTokens: 10,
+  createdAt: harness.now(),
   expectedVersion: 0,
   cut: { position: 0, droppedTurns: 0 },
   instance: harness.instance,
@@ -76,9 +86,25 @@ export interface RunningReply extends Lease {
   readonly begin: Begin;
 }
 
-/** Begins a reply at whatever version the conversation has. */
-export const beginReply = async (harness: StoreUnderTest, changes: Partial<Begin> = {}): Promise<RunningReply> => {
-  const request = toBegin(harness, changes);
+/** Begins a reply to a new question, at whatever version the conversation has. */
+export const beginReply = async (harness: StoreUnderTest, changes: Partial<Question> = {}): Promise<RunningReply> =>
+  beginNow(harness, toBegin(harness, changes), changes);
+
+/** Begins a reply that asks nothing new. */
+export const beginAgain = async (harness: StoreUnderTest, changes: Partial<Again>): Promise<RunningReply> =>
+  beginNow(harness, toAgain(harness, changes), changes);
+
+/** A request without a question of its own. */
+export const toAgain = (harness: StoreUnderTest, changes: Partial<Again>): Again => {
+  const { userMessage: _userMessage, ...again } = toBegin(harness, changes);
+  return again;
+};
+
+const beginNow = async (
+  harness: StoreUnderTest,
+  request: Begin,
+  changes: Pick<Partial<Begin>, 'expectedVersion'>,
+): Promise<RunningReply> => {
   const { conversation } = await harness.store.open(request, request.requestId);
   const begin = { ...request, expectedVersion: conversation?.version ?? 0, ...changes };
   const answer = await harness.store.begin(begin);
@@ -109,7 +135,7 @@ export interface Ending {
 }
 
 export const toFinish = (reply: RunningReply, { seq, content, outcome = done, pending = [] }: Ending): Finish => {
-  const endedAt = reply.begin.userMessage.createdAt + 90;
+  const endedAt = reply.begin.createdAt + 90;
   const events = [...pending, toReplyEnd(content, outcome, endedAt)];
   return {
     messageId: reply.messageId,
@@ -122,17 +148,18 @@ export const toFinish = (reply: RunningReply, { seq, content, outcome = done, pe
 
 /** The message of a reply, as its writer or the store makes it. */
 export const toMessage = (
-  { messageId, requestId, model, metadata }: Begin,
+  { messageId, requestId, model, continues, variantOf, metadata }: Begin,
   end: { readonly content: string; readonly outcome: ReplyOutcome; readonly seq: number; readonly endedAt: number },
 ): AssistantMessage => ({
   role: 'assistant',
-  id: messageId,
+  id: continues?.messageId ?? messageId,
   content: end.content,
   createdAt: end.endedAt,
   requestId,
   model,
   seq: end.seq,
   outcome: end.outcome,
+  ...(variantOf !== undefined && { variantOf }),
   ...(metadata && { metadata }),
 });
 
@@ -146,7 +173,7 @@ export const toClosing = (lease: { readonly messageId: string }, outcome = cance
 export const addTurn = async (
   harness: StoreUnderTest,
   content: string,
-  { outcome = done, ...changes }: Partial<Begin> & { readonly outcome?: ReplyOutcome } = {},
+  { outcome = done, ...changes }: Partial<Question> & { readonly outcome?: ReplyOutcome } = {},
 ): Promise<RunningReply> => {
   const reply = await beginReply(harness, changes);
   const answer = await harness.store.finish(toFinish(reply, { seq: 1, content, outcome }));

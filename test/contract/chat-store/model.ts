@@ -1,19 +1,29 @@
 import { isDeepStrictEqual } from 'node:util';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Call, type Command, commands, toCall, type World } from './model-calls.ts';
-import { type ModelState, type Observation, observeModel } from './model-state.ts';
-import { newName, type OpenHarness, readAll, readWindow, type StoreHarness } from './fixtures.ts';
+import { type Call, type Command, commands, PRELUDE, toCall, type World } from './model-calls.ts';
+import {
+  EMPTY,
+  type ModelState,
+  type ObservedReply,
+  type ObservedRoom,
+  type Observation,
+  observeModel,
+} from './model-state.ts';
+import { newName, type OpenHarness, readAll, type StoreHarness } from './fixtures.ts';
 
-const RUNS = 200;
+const RUNS = 80;
 
 /** Any operations in any order, some at once, answer as a small model does in some order of theirs. */
 export const describeModel = (open: OpenHarness): void => {
   describe('any sequence of operations', () => {
     it('answers as the model does, in some order where operations run at once', async () => {
       await using harness = await open();
-      const groups = fc.array(fc.array(commands, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 12 });
-      const property = fc.asyncProperty(groups, (run) => checkRun(harness, run));
+      const group = fc.array(commands, { minLength: 1, maxLength: 3 });
+      const groups = fc.array(group, { minLength: 1, maxLength: 20, size: 'max' }); // long ones as often as short ones
+      const property = fc.asyncProperty(groups, (run) =>
+        checkRun(harness, [...PRELUDE.map((command) => [command]), ...run]),
+      );
       await expect(fc.assert(property, { numRuns: RUNS })).resolves.toBeUndefined();
     });
   });
@@ -21,8 +31,8 @@ export const describeModel = (open: OpenHarness): void => {
 
 const checkRun = async (harness: StoreHarness, groups: readonly (readonly Command[])[]): Promise<void> => {
   const rooms = [newName('room'), newName('room')] as const;
-  const world: World = { harness, rooms, tokens: new Map(), messageIds: [] };
-  let states: readonly ModelState[] = [{ rooms: {}, replies: {} }];
+  const world: World = { harness, rooms, tokens: new Map(), begins: new Map(), messageIds: [] };
+  let states: readonly ModelState[] = [EMPTY];
   for (const group of groups) {
     const calls = await Promise.all(group.map((command) => toCall(world, command)));
     const answers = await Promise.all(calls.map((call) => call.run()));
@@ -37,7 +47,7 @@ const checkRun = async (harness: StoreHarness, groups: readonly (readonly Comman
 const explain = (state: ModelState, calls: readonly Call[], answers: readonly unknown[]): readonly ModelState[] =>
   permute(calls.map((_, index) => index)).flatMap((order) => {
     const after = structuredClone(state);
-    const isExplained = order.every((index) => isDeepStrictEqual(calls[index]?.apply(after), answers[index]));
+    const isExplained = order.every((index) => isDeepStrictEqual(calls[index]?.apply(after, state), answers[index]));
     return isExplained ? [after] : [];
   });
 
@@ -52,31 +62,49 @@ const distinct = (states: readonly ModelState[]): readonly ModelState[] => [
 
 /** What the store says of everything that this run has touched. */
 const observe = async (
-  { store }: StoreHarness,
+  harness: StoreHarness,
   rooms: readonly string[],
   messageIds: readonly string[],
 ): Promise<Observation> => {
-  const observation: Observation = { rooms: {}, replies: {} };
-  for (const room of rooms) {
-    const of = { owner: 'ada', conversationId: room };
-    const conversation = await store.loadConversation(of);
-    if (!conversation) continue;
-    const messages = (await store.loadMessages(of, { limit: 1_000 })) ?? [];
-    expect(messages.map((message) => message.position)).toStrictEqual(messages.map((_, index) => index + 1));
-    observation.rooms[room] = {
-      active: conversation.activeReply,
-      messages: messages.map((message) => message.content),
-      window: [...(await readWindow(store, of))],
-    };
-  }
-  for (const messageId of messageIds) {
-    const reply = await store.loadReply(messageId);
-    if (!reply) continue;
-    const log = await readAll(store, { messageId });
-    expect(log.map((entry) => entry.seq)).toStrictEqual(log.map((_, index) => index + 1));
-    expect(reply.seq).toBe(log.length);
-    const texts = log.map(({ event }) => ('text' in event ? event.text : ''));
-    observation.replies[messageId] = { state: reply.state, log: texts };
-  }
-  return observation;
+  const [observedRooms, observedReplies] = await Promise.all([
+    Promise.all(rooms.map(async (room) => [room, await observeRoom(harness, room)] as const)),
+    Promise.all(messageIds.map(async (messageId) => [messageId, await observeReply(harness, messageId)] as const)),
+  ]);
+  return { rooms: withoutGone(observedRooms), replies: withoutGone(observedReplies) };
+};
+
+const withoutGone = <Observed>(all: readonly (readonly [string, Observed | undefined])[]): Record<string, Observed> =>
+  Object.fromEntries(all.flatMap(([name, observed]) => (observed ? [[name, observed]] : [])));
+
+const observeRoom = async ({ store }: StoreHarness, room: string): Promise<ObservedRoom | undefined> => {
+  const of = { owner: 'ada', conversationId: room };
+  const [{ conversation, window }, messages = []] = await Promise.all([
+    store.open(of, 'none'),
+    store.loadMessages(of, { limit: 1_000 }),
+  ]);
+  if (!conversation) return undefined;
+  expect(messages.map((message) => message.position)).toStrictEqual(messages.map((_, index) => index + 1));
+  expect(window).toStrictEqual(window.map(({ position }) => messages[position - 1]));
+  expect(conversation.messageCount).toBe(messages.length);
+  return {
+    active: conversation.activeReply,
+    messages: messages.map((message) => message.content),
+    window: window.map((message) => message.position),
+    cut: conversation.cut.position,
+    replaced: conversation.replaced,
+    summaries: conversation.summaries.map(({ position, text }) => ({ position, text })),
+  };
+};
+
+const observeReply = async ({ store }: StoreHarness, messageId: string): Promise<ObservedReply | undefined> => {
+  const [reply, log, message] = await Promise.all([
+    store.loadReply(messageId),
+    readAll(store, { messageId }),
+    store.loadReplyMessage(messageId),
+  ]);
+  if (!reply) return undefined;
+  expect(log.map((entry) => entry.seq)).toStrictEqual(log.map((_, index) => index + 1));
+  expect(reply.seq).toBe(log.length);
+  const texts = log.map(({ event }) => ('text' in event ? event.text : ''));
+  return { state: reply.state, log: texts, message: message?.content };
 };

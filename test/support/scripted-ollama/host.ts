@@ -2,6 +2,7 @@ import type { Ledger } from './ledger.ts';
 import { isModelName, type ScriptedModel, withTag } from './models.ts';
 import { HttpRefusal } from './http-refusal.ts';
 import type { Scheduler } from './scheduler.ts';
+import type { PullStep } from './script.ts';
 import type { ScriptBook } from './script-book.ts';
 
 /**
@@ -16,6 +17,8 @@ export interface Host {
   readonly scheduler: Scheduler;
   readonly book: ScriptBook;
   readonly ledger: Ledger;
+  /** How the next downloads go; the usual way where there is none. */
+  readonly pulls: (readonly PullStep[])[];
   readonly engine: Engine;
   readonly version: string;
   /** Between two tokens, where no script says otherwise. */

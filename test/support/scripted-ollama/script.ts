@@ -61,6 +61,20 @@ export interface LoadScript {
   readonly error?: string;
 }
 
+/** What happens in a download, after `pulling manifest`. A script that runs out ends the answer as it is. */
+export type PullStep =
+  /** How far a layer is. */
+  | { readonly layer: string; readonly total: number; readonly completed?: number }
+  /** Any other line: `{ error: '…' }`. */
+  | { readonly line: Readonly<Record<string, unknown>> }
+  | { readonly waitFor: Gate | Promise<unknown> }
+  /** The lines of the end; from here on the host has the model. */
+  | { readonly success: true }
+  /** Says nothing more, until the client leaves. */
+  | { readonly hang: true }
+  /** The connection is torn. */
+  | { readonly reset: true };
+
 /** What a script may know of the request that it answers. */
 export interface Turn {
   readonly request: ChatRequest;

@@ -10,14 +10,14 @@ import { createModel, defaultModels, type ModelOptions, withTag } from './models
 import { answer } from './routes.ts';
 import { Scheduler } from './scheduler.ts';
 import { ScriptBook } from './script-book.ts';
-import type { LoadScript, ScriptLike } from './script.ts';
+import type { LoadScript, PullStep, ScriptLike } from './script.ts';
 import type { WaitOrder } from './semaphore.ts';
 
 export { unsaltedText, withoutSalts } from './default-reply.ts';
 export { createGate, type Gate } from './gate.ts';
 export type { Ledger, LedgerEntry, LoadRecord, Outcome } from './ledger.ts';
 export type { ModelOptions, Prefill, ScriptedModel } from './models.ts';
-export type { LoadScript, Script, ScriptLike, Step, Turn, WireToolCall } from './script.ts';
+export type { LoadScript, PullStep, Script, ScriptLike, Step, Turn, WireToolCall } from './script.ts';
 export type { Failure } from './faults.ts';
 export type { Engine } from './host.ts';
 
@@ -60,6 +60,7 @@ export class ScriptedOllama implements AsyncDisposable {
       scheduler: new Scheduler({ ledger: this.ledger, parallel, maxQueue, order }),
       book: new ScriptBook(),
       ledger: this.ledger,
+      pulls: [],
       engine: options.engine ?? 'may',
       version: options.version ?? '0.0.0',
       paceMs,
@@ -99,6 +100,11 @@ export class ScriptedOllama implements AsyncDisposable {
   /** Decides how the next load goes: slow, held at a gate, or failing. */
   nextLoad(load: LoadScript): void {
     this.#host.scheduler.scriptLoad(load);
+  }
+
+  /** Decides how the next download goes. */
+  nextPull(...steps: readonly PullStep[]): void {
+    this.#host.pulls.push(steps);
   }
 
   /** An endpoint fails until it is healed. */

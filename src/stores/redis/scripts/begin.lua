@@ -6,6 +6,7 @@ local userMessage, systemPrompt = ARGV[17], ARGV[18]
 local cut, cutTurns = tonumber(ARGV[19]), ARGV[20]
 local requestMs, leaseMs = tonumber(ARGV[21]), tonumber(ARGV[22])
 local prefix = ARGV[23] -- of the conversation's message ids
+local own, replaces, grows = ARGV[24], ARGV[25], ARGV[26] -- see end-turn.lua; '' is none
 local SOME = 100 -- what has expired is removed a few at a time, and more of it than one turn brings
 
 local running = redis.call('HMGET', RUNNING, 'id', 'token', 'instance')
@@ -25,23 +26,27 @@ end
 if running[1] then return { 'busy', running[1] } end
 local version = tonumber(redis.call('HGET', CONVERSATION, 'version') or 0)
 if version ~= expectedVersion then return { 'stale' } end
+-- Only what the model would read last can grow: it goes on from there.
+if grows ~= '' and toLastInWindow() ~= string.match(grows, '^%d+') then return { 'stale' } end
 
 if version == 0 then createConversation(owner, conversationId, list, firstVersion) end
 redis.call('HINCRBY', CONVERSATION, 'version', 1)
-local position = redis.call('RPUSH', MESSAGES, userMessage)
+local position = userMessage ~= '' and redis.call('RPUSH', MESSAGES, userMessage) or ''
 if position == 1 and systemPrompt ~= '' then redis.call('HSET', CONVERSATION, 'systemPrompt', systemPrompt) end
 
--- A cut never moves back: what was left out once stays so.
-if cut > tonumber(redis.call('HGET', CONVERSATION, 'cut')) then
+-- A cut never moves back here: what was left out once stays so.
+if replaces == '' and cut > tonumber(redis.call('HGET', CONVERSATION, 'cut')) then
   redis.call('HSET', CONVERSATION, 'cut', cut, 'cutTurns', cutTurns)
   while tonumber(string.match(redis.call('LINDEX', WINDOW, 0) or '', '^%d+') or math.huge) <= cut do
     redis.call('LPOP', WINDOW)
   end
 end
-redis.call('RPUSH', WINDOW, position .. ':' .. userMessage)
+-- What takes the place of others is in the window with its answer, and not before.
+if userMessage ~= '' and replaces == '' then redis.call('RPUSH', WINDOW, position .. ':' .. userMessage) end
 
 redis.call('HSET', RUNNING, 'id', messageId, 'token', token, 'lease', NOW + leaseMs, 'created', NOW,
-  'position', position, 'instance', instance, 'model', model, 'body', body)
+  'position', position, 'instance', instance, 'model', model, 'body', body,
+  'own', own, 'replaces', replaces, 'grows', grows)
 redis.call('ZADD', LEASES, NOW + leaseMs, messageId)
 
 for _, age in ipairs(redis.call('ZRANGEBYSCORE', AGES, '-inf', NOW, 'LIMIT', 0, SOME)) do

@@ -18,10 +18,13 @@ for _, entry in ipairs(redis.call('LRANGE', LOG, 0, -1)) do
 end
 local content, thinking = table.concat(texts.c), table.concat(texts.t)
 
-local seq = redis.call('RPUSH', LOG, 'e{"outcome":' .. outcome .. ',"endedAt":' .. endedAt .. '}')
-local message = '{"role":"assistant","id":"' .. messageId .. '","content":"' .. content .. '","createdAt":' .. endedAt
+local seq = redis.call('LLEN', LOG) + 1
+local _, grownId = toGrowing(reply)
+local prefix = string.sub(messageId, 1, -1 - #replyId) -- of the conversation's message ids
+local message = '{"role":"assistant","id":"' .. prefix .. (grownId or replyId) .. '","content":"' .. content .. '","createdAt":' .. endedAt
   .. (thinking ~= '' and ',"thinking":"' .. thinking .. '"' or '')
   .. ',' .. reply.body .. ',"seq":' .. seq .. ',"outcome":' .. outcome .. '}'
+redis.call('RPUSH', LOG, grownId and 'm' .. message or 'e{"outcome":' .. outcome .. ',"endedAt":' .. endedAt .. '}')
 local list = endTurn(reply, {
   replyId = replyId,
   logMs = tonumber(ARGV[7]),

@@ -31,6 +31,16 @@ local function touch()
   return list
 end
 
+-- The position of the newest message in the window, as a text; nil in an empty one.
+local function toLastInWindow()
+  return string.match(redis.call('LINDEX', WINDOW, -1) or '', '^%d+')
+end
+
+-- The JSON of a reply's record; an older build has written no members of its own.
+local function toRecord(instance, own, body)
+  return '{"instance":' .. instance .. ',' .. (own and own .. ',' or '') .. body .. '}'
+end
+
 local function createConversation(owner, id, list, version)
   redis.call('HSET', CONVERSATION, 'owner', owner, 'id', id, 'list', list, 'created', NOW, 'version', version,
     'cut', 0, 'cutTurns', 0)
