@@ -1,3 +1,4 @@
+import { wrapText } from '../src/command-line.ts';
 import { SETTING_NAMES, describeSetting } from '../src/config-settings.ts';
 import type { SettingName } from '../src/config-settings.ts';
 
@@ -30,7 +31,9 @@ const toEnvLines = (name: SettingName): readonly string[] => {
     example === undefined ? [] : [shown === undefined ? 'Not set; for example:' : `For example: ${example}`];
   return [
     '',
-    ...[...wrap(unit === undefined ? about : `${about} (${unit})`), ...examples].map((line) => `# ${line}`),
+    ...[...wrapText(unit === undefined ? about : `${about} (${unit})`, LINE_LENGTH), ...examples].map(
+      (line) => `# ${line}`,
+    ),
     `# ${name}=${quoteValue(shown ?? example ?? '')}`,
   ];
 };
@@ -46,10 +49,3 @@ const code = (text: string): string => `\`${text}\``;
 
 /** As `node:util`'s `parseEnv` reads it back: white space and `#` need quotes. */
 const quoteValue = (text: string): string => (/[\s#]/.test(text) ? `"${text}"` : text);
-
-const wrap = (text: string): readonly string[] =>
-  text.split(' ').reduce<string[]>((lines, word) => {
-    const last = lines.at(-1);
-    if (last === undefined || last.length + word.length >= LINE_LENGTH) return [...lines, word];
-    return [...lines.slice(0, -1), `${last} ${word}`];
-  }, []);

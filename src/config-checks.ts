@@ -18,15 +18,22 @@ export const findNameProblems = (names: readonly string[]): readonly string[] =>
   });
 
 const suggestion = (name: string): string => {
-  const ranked = [...SETTING_NAMES, ...LATER_SETTINGS]
-    .map((known) => ({ known, distance: editDistance(name, known) }))
+  // How it begins says nothing: all names of ours that are looked at here begin so.
+  const nearest = findNearest(name, [...SETTING_NAMES, ...LATER_SETTINGS], 'LLM_'.length);
+  if (nearest === undefined) return '; .env.example lists them all.';
+  const later = LATER_SETTINGS.includes(nearest) ? ' (which is not supported by this version)' : '';
+  return `; did you mean ${nearest}${later}?`;
+};
+
+/**
+ * Which of the known names was probably meant; undefined where naming any would be a guess, since more letters are wrong
+ * than right behind the first `shared`, with which all names begin.
+ */
+export const findNearest = (name: string, known: readonly string[], shared = 0): string | undefined => {
+  const [nearest] = known
+    .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
     .toSorted((one, other) => one.distance - other.distance);
-  const [nearest] = ranked;
-  // More letters wrong than right in what follows `LLM_`: naming any setting would be a guess.
-  if (nearest === undefined || nearest.distance > (name.length - 'LLM_'.length) / 2)
-    return '; .env.example lists them all.';
-  const later = LATER_SETTINGS.includes(nearest.known) ? ' (which is not supported by this version)' : '';
-  return `; did you mean ${nearest.known}${later}?`;
+  return nearest && nearest.distance <= (name.length - shared) / 2 ? nearest.candidate : undefined;
 };
 
 /** Letters to insert, delete or replace on the way from one text to the other (Levenshtein). */

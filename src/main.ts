@@ -1,11 +1,12 @@
-import { buildApp, type App } from './app.ts';
-import { ConfigError, loadEnvironment, parseConfig, type Config } from './config.ts';
+import { buildApp, VERSION, type App } from './app.ts';
+import { CommandLineError, parseCommandLine, toHelp } from './command-line.ts';
+import { ConfigError, loadEnvironment, parseConfig, type Config, type Variables } from './config.ts';
 import { LLMError } from './errors.ts';
 import { createLog, type Log } from './telemetry/log.ts';
 import { ProgressBar } from './telemetry/progress-bar.ts';
 import { toWelcome } from './welcome.ts';
 
-/** The process: environment, listen, signals. */
+/** The process: command line, environment, listen, signals. */
 
 /** Running replies may end by themselves for so long after a first signal. */
 const DRAIN_MS = 12_000;
@@ -17,7 +18,14 @@ const SAME_SIGNAL_MS = 500;
 const PARENT_CHECK_MS = 500;
 
 const main = async (): Promise<void> => {
-  const config = parseConfig(loadEnvironment(process.cwd()));
+  const command = parseCommandLine(process.argv.slice(2));
+  if (command.type === 'start') return start(command.settings);
+  process.stdout.write(command.type === 'help' ? toHelp(VERSION) : `${VERSION}\n`);
+};
+
+/** Starts the service; what the command line says counts before the environment. */
+const start = async (settings: Variables): Promise<void> => {
+  const config = parseConfig({ ...loadEnvironment(process.cwd()), ...settings });
   const isProduction = config.nodeEnv === 'production';
   const bar = process.stdout.isTTY && !isProduction ? new ProgressBar(process.stdout) : undefined;
   const level = config.logLevel;
@@ -94,7 +102,8 @@ const SENTENCES: Readonly<Record<string, string>> = {
 
 /** A start that cannot be: one clear line for each reason, and no stack. */
 const explain = (error: unknown): string => {
-  if (error instanceof ConfigError || error instanceof LLMError) return error.message;
+  if (error instanceof CommandLineError || error instanceof ConfigError || error instanceof LLMError)
+    return error.message;
   if (!(error instanceof Error)) return String(error);
   const sentence = 'code' in error ? SENTENCES[String(error.code)] : undefined;
   return sentence === undefined ? (error.stack ?? error.message) : `${toPlace(error)} ${sentence}`;

@@ -10,7 +10,7 @@ const directory = new ModelDirectory({
   provider: new ElizaProvider({ clock: new VirtualClock(), ids: systemIds, standsInFor: 'llama3' }),
   board: new ScriptedBoard(),
   defaultModel: 'llama3',
-  allowedModels: ['llama3'],
+  allowedModels: ['llama3', 'tiny-chat', 'tiny-plain'],
 });
 const conversation = { model: 'Tiny-Chat' } as Conversation; // only its model is looked at
 

@@ -47,6 +47,15 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** What is started, when it is not `src/main.ts` with the Node of this test. */
+export interface Program {
+  /** The program and its arguments. */
+  readonly command: readonly string[];
+  /** The user and group it runs as; the present ones when absent. */
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
 /** The service as a process of its own, in `folder`, with no setting but those given. */
 export class ServiceProcess implements AsyncDisposable {
   readonly #child: ChildProcess;
@@ -64,12 +73,14 @@ export class ServiceProcess implements AsyncDisposable {
   }
 
   /** Where nothing is said of it, there is no Ollama. */
-  static async spawn(folder: WorkFolder, settings: Readonly<Record<string, string>> = {}): Promise<ServiceProcess> {
+  static async spawn(
+    folder: WorkFolder,
+    settings: Readonly<Record<string, string>> = {},
+    { command, ...user }: Program = toMain(settings),
+  ): Promise<ServiceProcess> {
     const ollama = { OLLAMA_BASE_URL: `http://127.0.0.1:${await findFreePort()}` };
-    // npm puts a shell in between, and says so in a variable.
-    const isOfNpm = settings['npm_lifecycle_event'] !== undefined;
-    const command = isOfNpm ? ['sh', '-c', `'${process.execPath}' '${MAIN}'; exit $?`] : [process.execPath, MAIN];
     const child = spawn(command[0] ?? '', command.slice(1), {
+      ...user,
       cwd: folder.path,
       env: { PATH: process.env['PATH'], PORT: '0', ...ollama, ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -78,9 +89,13 @@ export class ServiceProcess implements AsyncDisposable {
   }
 
   /** As `spawn`, and waits until it listens and has told how it is. */
-  static async start(folder: WorkFolder, settings: Readonly<Record<string, string>> = {}): Promise<ServiceProcess> {
+  static async start(
+    folder: WorkFolder,
+    settings: Readonly<Record<string, string>> = {},
+    program: Program = toMain(settings),
+  ): Promise<ServiceProcess> {
     await using opened = new AsyncDisposableStack(); // a start that fails leaves nothing behind
-    const service = opened.use(await ServiceProcess.spawn(folder, settings));
+    const service = opened.use(await ServiceProcess.spawn(folder, settings, program));
     await service.prints(settings['NODE_ENV'] === 'production' ? /"msg":"ready"/ : WELCOME);
     opened.move();
     return service;
@@ -161,3 +176,11 @@ export class ServiceProcess implements AsyncDisposable {
     for (const listener of this.#onOutput) listener();
   }
 }
+
+/** npm puts a shell in between, and says so in a variable. */
+const toMain = (settings: Readonly<Record<string, string>>): Program => ({
+  command:
+    settings['npm_lifecycle_event'] === undefined
+      ? [process.execPath, MAIN]
+      : ['sh', '-c', `'${process.execPath}' '${MAIN}'; exit $?`],
+});

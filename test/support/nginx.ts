@@ -7,22 +7,21 @@ import { join } from 'node:path';
 /** Whether this machine has one; `tell-what-is-missing.ts` says what to do where it has none. */
 export const hasNginx = spawnSync('nginx', ['-v']).status === 0;
 
-const SAMPLE = new URL('../../examples/nginx.conf', import.meta.url);
+const ROOT = new URL('../../', import.meta.url);
 const PATIENCE_MS = 10_000;
 
 export interface Nginx extends AsyncDisposable {
   readonly url: string;
 }
 
-/** The sample as it stands, with these ports in the place of its own. */
-export const startNginx = async (port: number, instances: readonly number[]): Promise<Nginx> => {
+/** A file of the project as it stands, with these ports in the place of its own; there is an instance for each server. */
+export const startNginx = async (path: string, port: number, instances: readonly number[]): Promise<Nginx> => {
   const folder = await mkdtemp(join(tmpdir(), 'chat-nginx-'));
   await mkdir(join(folder, 'temp'));
-  const [first, second] = instances;
-  const sample = (await readFile(SAMPLE, 'utf8'))
-    .replace('listen 80;', `listen 127.0.0.1:${port};`)
-    .replace(':3001;', `:${first};`)
-    .replace(':3002;', `:${second};`);
+  const left = [...instances];
+  const sample = (await readFile(new URL(path, ROOT), 'utf8'))
+    .replace(/listen \d+;/, `listen 127.0.0.1:${port};`)
+    .replaceAll(/^  server [\w.-]+:\d+;$/gm, () => `  server 127.0.0.1:${left.shift()};`);
   await writeFile(join(folder, 'nginx.conf'), toMain(folder, sample));
   const child = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'], {
     stdio: ['ignore', 'ignore', 'pipe'],

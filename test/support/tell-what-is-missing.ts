@@ -4,7 +4,7 @@ import { hasRedisServer } from './redis-server.ts';
 /** Before all tests, once: which of them are skipped for want of a program, and what to do. */
 export default function tellWhatIsMissing(): void {
   if (!hasRedisServer) tell('NO REDIS: the tests of many instances are skipped. apt-get install redis-server');
-  if (!hasNginx) tell('NO NGINX: examples/nginx.conf is not tried. apt-get install nginx');
+  if (!hasNginx) tell('NO NGINX: examples/nginx.conf and deploy/nginx.conf are not tried. apt-get install nginx');
 }
 
 const tell = (line: string): void => void process.stderr.write(`\n${line}\n`);

@@ -7,10 +7,16 @@ import { SocketClient } from '../support/socket-client.ts';
 import { findFreePort } from '../process/service-process.ts';
 import { begin, checkWatch, framesOf, Instances } from './instances.ts';
 
-describe.skipIf(!hasRedisServer || !hasNginx)('examples/nginx.conf in front of two instances', () => {
+const FILES = [
+  { path: 'examples/nginx.conf', count: 2 },
+  { path: 'deploy/nginx.conf', count: 3 },
+];
+
+describe.skipIf(!hasRedisServer || !hasNginx).each(FILES)('$path in front of $count instances', ({ path, count }) => {
   it('passes sockets and event streams on as they come; whoever comes back may meet another instance', async () => {
-    await using instances = await Instances.start({ settings: { TRUST_PROXY: '127.0.0.1' } });
+    await using instances = await Instances.start({ count, settings: { TRUST_PROXY: '127.0.0.1' } });
     await using nginx = await startNginx(
+      path,
       await findFreePort(),
       instances.all.map(({ port }) => port),
     );
@@ -43,8 +49,12 @@ describe.skipIf(!hasRedisServer || !hasNginx)('examples/nginx.conf in front of t
   });
 
   it('tells who the callers are, so that limits are theirs', async () => {
-    await using instances = await Instances.start({ settings: { TRUST_PROXY: '127.0.0.1', LLM_RATE_LIMIT: '1' } });
+    await using instances = await Instances.start({
+      count,
+      settings: { TRUST_PROXY: '127.0.0.1', LLM_RATE_LIMIT: '1' },
+    });
     await using nginx = await startNginx(
+      path,
       await findFreePort(),
       instances.all.map(({ port }) => port),
     );
