@@ -6,7 +6,7 @@ import type { Environment } from './config-settings.ts';
 /** What no single setting can tell: names that are wrong, and settings that do not fit together. */
 
 /** Named in the design, without any effect yet: refused, so that nobody relies on them. */
-const LATER_SETTINGS: readonly string[] = ['LLM_MAX_TOOL_ROUNDS', 'LLM_SUMMARIZE'];
+const LATER_SETTINGS: readonly string[] = ['LLM_MAX_TOOL_ROUNDS'];
 
 /** One line for each name that is set but does nothing, or is nobody's. */
 export const findNameProblems = (names: readonly string[]): readonly string[] =>

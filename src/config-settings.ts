@@ -154,6 +154,12 @@ export const Environment = z.object({
       'Whether a model that can think does so when the caller does not say: true, false, low, medium, high or max.',
     example: 'true',
   }),
+  LLM_SUMMARIZE: setting(yesOrNo, 'false', {
+    group: 'Models',
+    about:
+      'Whether the turns that no longer fit are told to the model in short. It costs a further call of the model (up to 300 tokens) each time that a window fills up, and room for the summary in each prompt after it.',
+    example: 'true',
+  }),
 
   LLM_RATE_LIMIT: setting(count({ least: 1, most: 1_000_000 }), '10', {
     group: 'Limits',

@@ -141,7 +141,18 @@ const readOllamaUrl = (text: string, refuse: Refuse): string => {
   if (url === null || !/^https?:\/\//i.test(text))
     refuse(`must be a URL that begins with http:// or https://, such as http://localhost:11434, not ${quote(text)}`);
   else if (/[?#]/.test(text)) refuse('must be a URL without a query ("?") and a fragment ("#")');
+  else if (!isDecodable(`${url.username}${url.password}`))
+    refuse('must write a % in a name or a password as %25, and other special characters so, too');
   return url?.href.replace(/\/+$/, '') ?? text;
+};
+
+const isDecodable = (text: string): boolean => {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 };
 
 const REDIS_SCHEME = /^(?:rediss?(?:-cluster)?|unix):$/;

@@ -99,6 +99,8 @@ const toConfig = (values: Environment) => ({
   /** Whether models that no host has are downloaded. */
   autoPull: values.LLM_AUTO_PULL,
   think: values.LLM_THINK,
+  /** Whether what is left out of the prompts is told in short. */
+  summarize: values.LLM_SUMMARIZE,
 
   /** Requests of one caller in any minute. */
   rateLimit: values.LLM_RATE_LIMIT,

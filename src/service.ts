@@ -4,12 +4,14 @@ import type { Config } from './config.ts';
 import { Deadlines } from './deadlines.ts';
 import { LLMChatService } from './chat/llm-chat-service.ts';
 import { ModelDirectory } from './chat/model-directory.ts';
+import type { SummaryPolicy } from './chat/summaries.ts';
 import { ElizaProvider } from './providers/eliza.ts';
 import { isSameModel } from './conversation/model-name.ts';
 import { OllamaProvider } from './providers/ollama/ollama-provider.ts';
 import { provideModel } from './providers/ollama/provide-model.ts';
 import { withAutoPull } from './providers/ollama/with-auto-pull.ts';
 import { withFormat } from './providers/with-format.ts';
+import { RetryBudget } from './providers/retry-budget.ts';
 import { withRetry } from './providers/with-retry.ts';
 import { FairQueue } from './limits/fair-queue.ts';
 import { HostLimiters } from './limits/host-limiter.ts';
@@ -82,8 +84,9 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
       })
     : undefined;
   const hasOtherHost = ollama.hasOtherHost.bind(ollama);
+  const budget = new RetryBudget(clock, config.ollamaBaseUrls.length * config.concurrency);
   const provider = withFormat(
-    withRetry(auto?.provider ?? ollama, { clock, ids, maxRetries: config.maxRetries, hasOtherHost }),
+    withRetry(auto?.provider ?? ollama, { clock, ids, maxRetries: config.maxRetries, budget, hasOtherHost }),
   );
   const models = new ModelDirectory({
     provider,
@@ -124,6 +127,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
     instance,
     queue,
     quota,
+    ...(config.summarize && { summaries: toSummaryPolicy(config, log) }),
     onRequest: (outcome) => observer?.countRequest(outcome),
     onError: (error) => log.error({ err: error }, 'unexpected error'),
     onClose: async () => {
@@ -155,6 +159,12 @@ const openStore = async (
   const store = await openSqliteStore({ ...parts, dataDir, retention, onSweepError });
   return { store, limits: new MemoryCallerLimits(parts.clock) };
 };
+
+const toSummaryPolicy = ({ turnTimeoutMs }: Config, log: Log): SummaryPolicy => ({
+  timeoutMs: turnTimeoutMs,
+  onFailure: ({ messageId, model }, err) =>
+    log.warn({ messageId, model, err }, 'what is left out of the prompts could not be summed up'),
+});
 
 /** What an operator sees of replies: ids, states and figures, never what was said. */
 const toReplyLog = (log: Log, observer: ServiceObserver | undefined, toLabel: (model: string) => string): ReplyLog => ({

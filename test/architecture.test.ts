@@ -83,9 +83,6 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['telemetry/'],
 };
 
-/** Dependencies that wait for their first user: the store on Redis. */
-const AWAITED: readonly string[] = ['ioredis'];
-
 /** Implementations: who else but they themselves names one. Everybody else knows the interface at the folder's top. */
 const IMPLEMENTATIONS: Readonly<Record<string, readonly string[]>> = {
   'providers/ollama/': ['service.ts'],
@@ -249,7 +246,7 @@ describe('packages', () => {
   it('of package.json are all used by src/', () => {
     const manifest: unknown = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
     const { dependencies } = manifest as { dependencies: Record<string, string> }; // npm's own file
-    expect(Object.keys(dependencies).filter((name) => !(name in HOMES) && !AWAITED.includes(name))).toEqual([]);
+    expect(Object.keys(dependencies).filter((name) => !(name in HOMES))).toEqual([]);
   });
 });
 

@@ -44,6 +44,7 @@ describe('the configuration', () => {
       preload: false,
       autoPull: false,
       think: false,
+      summarize: false,
       rateLimit: 10,
       maxConcurrent: 2,
       concurrency: 1,
@@ -129,6 +130,7 @@ describe('a wrong setting', () => {
     ['OLLAMA_BASE_URL', 'http://a,http://u:p@A/', 'it has "http://a/" more than once'],
     ['OLLAMA_BASE_URL', Array.from({ length: 33 }, (_, at) => `http://a${at}`).join(), 'at most 32 hosts, not 33'],
     ['OLLAMA_BASE_URL', 'http://box?x=1', 'without a query'],
+    ['OLLAMA_BASE_URL', 'http://user:50%off@box', '%25'],
     ['LLM_MODEL', 'llama3, qwen3', 'the name of one model'],
     ['LLM_MODELS', 'llama3,my model', '"my model"'],
     ['LLM_TIMEOUT', '0', 'from 0.01'],
@@ -174,13 +176,13 @@ describe('a wrong setting', () => {
       PORT: 'x',
       LLM_TIMEOUT: 'soon',
       LLM_TIMOUT: '3',
-      LLM_SUMMARIZE: 'true',
+      LLM_MAX_TOOL_ROUNDS: '3',
       TRUST_PROXY: 'true,2',
     };
     const problems = problemsWith({ ...variables, HOST: '0.0.0.0', LLM_MAX_TOKENS: '9000' });
     expect(problems.map((problem) => problem.split(/[ =]/)[0])).toEqual([
       'LLM_TIMOUT',
-      'LLM_SUMMARIZE',
+      'LLM_MAX_TOOL_ROUNDS',
       'PORT',
       'LLM_TIMEOUT',
       'TRUST_PROXY',
@@ -193,7 +195,7 @@ describe('a wrong setting', () => {
 });
 
 describe('a setting that would do nothing', () => {
-  it.each(['LLM_MAX_TOOL_ROUNDS', 'LLM_SUMMARIZE', 'JWT_SECRET', 'JWT_JWKS_URL'])('is refused: %s', (name) => {
+  it.each(['LLM_MAX_TOOL_ROUNDS', 'JWT_SECRET', 'JWT_JWKS_URL'])('is refused: %s', (name) => {
     expect(problemsWith({ [name]: '1' })).toEqual([
       `${name} is not supported by this version: it would have no effect; remove it.`,
     ]);
@@ -258,6 +260,7 @@ describe('a secret', () => {
     [{ OLLAMA_BASE_URL: 'user:hush@box:11434' }],
     [{ OLLAMA_BASE_URL: 'http://user:hush@a,http://user:hush@a' }],
     [{ OLLAMA_BASE_URL: 'http://box?token=hush' }],
+    [{ OLLAMA_BASE_URL: 'http://user:hush%@box' }],
     [{ OLLAMA_BASE_URL: 'ftp://user:hush@box' }],
     [{ ALLOWED_ORIGINS: 'https://user:hush@chat.example.com' }],
     [{ LLM_THINK: `hush${SECRET}` }],

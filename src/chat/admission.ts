@@ -9,18 +9,19 @@ import {
 import type { TokenCalibration } from '../conversation/token-calibration.ts';
 import { checkFormat } from '../providers/with-format.ts';
 import type { FairQueue } from '../limits/fair-queue.ts';
-import type { Quota } from '../limits/quota.ts';
+import { WINDOW_MS, type Quota } from '../limits/quota.ts';
 import type { Replies } from '../replies/replies.ts';
 import type { Begin, BeginAnswer, ChatStore, Conversation, Opened } from '../stores/chat-store.ts';
 import { isAboutReply, toAsked } from './ask-again.ts';
-import type { Asked } from './asked.ts';
+import type { Asked, Place } from './asked.ts';
 import { toBegin, toRecord, type NamedRequest } from './begin.ts';
 import { checkChatRequest, toFingerprint, type ChatRequest } from './chat-request.ts';
-import { Claim, inTurn, toChargeName } from './turn.ts';
+import { Claim, inTurn, toChargeName, toSpentName } from './turn.ts';
 import { InOrder } from './in-order.ts';
 import type { ChosenModel, ModelDirectory } from './model-directory.ts';
 import { checkCapabilities, Prompt, type PromptPolicy } from './prompt.ts';
 import type { Accepted } from './results.ts';
+import { Summaries, type SummaryPolicy } from './summaries.ts';
 
 export interface AdmissionParts {
   readonly store: ChatStore;
@@ -38,6 +39,8 @@ export interface AdmissionParts {
   readonly queue: FairQueue;
   /** What callers may ask for. */
   readonly quota: Quota;
+  /** What is left out of the prompts is told in short; absent, it is not told. */
+  readonly summaries?: SummaryPolicy;
 }
 
 /** A conversation that changes this often while it is opened is not ours to wait for. */
@@ -50,15 +53,24 @@ const MAX_OPENINGS = 10;
 export class Admission {
   readonly #parts: AdmissionParts;
   readonly #admitting = new InOrder();
+  readonly #summaries: Summaries | undefined;
   #draining = false;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
+    this.#summaries = parts.summaries && new Summaries({ ...parts, ...parts.summaries });
   }
 
   /** From now on nothing begins; repeats of what has begun are still answered. */
   drain(): void {
     this.#draining = true;
+    this.#summaries?.drain();
+  }
+
+  /** Nothing begins any more, and nothing goes on behind the replies. */
+  async close(): Promise<void> {
+    this.drain();
+    await this.#summaries?.[Symbol.asyncDispose]();
   }
 
   get draining(): boolean {
@@ -121,7 +133,7 @@ export class Admission {
     if (active !== undefined && request.ifBusy === 'reject') throw busy(active);
     await claim.charge(active !== undefined);
     const asked = await this.#find(request, opened);
-    const model = await this.#choose(attempt, conversation);
+    const model = await this.#choose(attempt, conversation, asked?.place);
     checkCapabilities(request, asked?.question.images ?? [], model);
     const { policy, calibration } = this.#parts;
     const prompt = asked && new Prompt({ request, conversation, asked, model, policy, calibration });
@@ -138,12 +150,19 @@ export class Admission {
   }
 
   /** The model, with a place before its host. Where there is no place, nobody is asked for the model. */
-  async #choose({ request, claim }: Attempt, conversation: Conversation | undefined): Promise<ChosenModel> {
+  async #choose(
+    { request, claim }: Attempt,
+    conversation: Conversation | undefined,
+    place: Place | undefined,
+  ): Promise<ChosenModel> {
     const { models } = this.#parts;
+    // Who has begun an answer goes on with it, as long as it may be asked for.
+    const begunBy = place?.type === 'grown' && models.isAllowed(place.model) ? place.model : undefined;
+    const named = request.model ?? begunBy;
     const enter = (): void =>
-      claim.enter(models.wanted(request.model, conversation), toKey(request.owner, request.conversationId));
+      claim.enter(models.wanted(named, conversation), toKey(request.owner, request.conversationId));
     if (!models.isFallback) enter();
-    const model = await models.choose(request.model, conversation);
+    const model = await models.choose(named, conversation);
     if (model.isFallback) claim.leave();
     else enter();
     const pull = model.provider.pull?.bind(model.provider, model.name);
@@ -157,8 +176,11 @@ export class Admission {
     const begin = toBegin({ ...attempt, ...chosen, clock, ids, instance });
     const answer = await this.#storeBegin(begin);
     switch (answer.type) {
-      case 'begun':
-        return this.#start(begin, answer.token, attempt, chosen.prompt);
+      case 'begun': {
+        const accepted = this.#start(begin, answer.token, attempt, chosen);
+        await this.#detach(attempt.request, chosen.asked.place);
+        return accepted;
+      }
       case 'exists':
         attempt.claim.yieldTo();
         return this.#attach(answer.messageId);
@@ -179,7 +201,7 @@ export class Admission {
     });
   }
 
-  #start(begin: Begin, token: string, { arrivedAt, claim }: Attempt, prompt: Prompt): Accepted {
+  #start(begin: Begin, token: string, { arrivedAt, claim, request }: Attempt, { prompt, model }: Chosen): Accepted {
     const reply = toRecord(begin);
     this.#parts.replies.start(reply, {
       token,
@@ -187,8 +209,20 @@ export class Admission {
       arrivedAt,
       promptTokens: prompt.estimatedTokens,
       onPromptMeasured: (measured) => prompt.learn(measured),
+      onEnd: ({ state, text }) => {
+        if (state !== 'done' || !this.#summaries || !prompt.isFilling(text)) return;
+        this.#summaries.add({ ...reply, model, maxTokens: request.maxTokens });
+      },
     });
     return { reply, duplicate: false };
+  }
+
+  /** A message that grows will no longer say which request has made it before: that one stays charged without it. */
+  async #detach({ caller, owner, conversationId }: NamedRequest, place: Asked['place']): Promise<void> {
+    const { clock, quota } = this.#parts;
+    if (place.type !== 'grown' || place.endedAt < clock.now() - WINDOW_MS) return;
+    const request = toChargeName({ conversationId, requestId: place.requestId });
+    await quota.detach({ owner: caller ?? owner, request }, toSpentName(place));
   }
 
   /** Ends the reply that runs; the conversation is then opened again. */

@@ -58,11 +58,16 @@ const toContinued = async (input: AskInput, messageId: string): Promise<Asked> =
     ...(await loadHistory(thread, question.position, input.maxTurns - 1)),
     question: toQuestion(question),
     prefill: last.content,
+    ...(last.thinking !== undefined && { thinking: last.thinking }),
     place: {
       type: 'grown',
       messageId: last.id,
       position: last.position,
       questionPosition: question.position,
+      requestId: last.requestId,
+      endedAt: last.createdAt,
+      model: last.model,
+      ...(last.metadata !== undefined && { metadata: last.metadata }),
       ...(last.variantOf !== undefined && { variantOf: last.variantOf }),
     },
   };

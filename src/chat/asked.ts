@@ -1,4 +1,4 @@
-import type { StoredMessage } from '../conversation/message.ts';
+import type { Metadata, StoredMessage } from '../conversation/message.ts';
 import type { Cut } from '../stores/chat-store.ts';
 
 /** What is asked, and what the model sees before it: the same for a new question and for one that is asked again. */
@@ -10,6 +10,8 @@ export interface Asked {
   readonly question: Question;
   /** The answer so far, with which the model goes on. */
   readonly prefill?: string;
+  /** What was thought before it: kept, and not sent. */
+  readonly thinking?: string;
   readonly place: Place;
 }
 
@@ -28,6 +30,13 @@ export type Place =
       readonly messageId: string;
       readonly position: number;
       readonly questionPosition: number;
+      /** The request that has made it last, and when that had ended, in milliseconds since 1970. */
+      readonly requestId: string;
+      readonly endedAt: number;
+      /** The model that has made it last. */
+      readonly model: string;
+      /** The caller's, where this request brings none. */
+      readonly metadata?: Metadata;
       /** What the growing answer had taken the place of. */
       readonly variantOf?: string;
     }
@@ -43,3 +52,15 @@ export type Place =
     };
 
 export const NO_CUT: Cut = { position: 0, droppedTurns: 0 };
+
+/** Where the question stands: a new one comes behind all that there is. */
+export const toPosition = (place: Place): number => {
+  switch (place.type) {
+    case 'at-the-end':
+      return Number.POSITIVE_INFINITY;
+    case 'edited':
+      return place.from;
+    default:
+      return place.questionPosition;
+  }
+};

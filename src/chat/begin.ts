@@ -25,8 +25,10 @@ export interface BeginInput {
 
 /** What the store is asked to begin. */
 export const toBegin = (input: BeginInput): Begin => {
-  const { request, messageId, conversation, model, prompt, clock, instance } = input;
-  const { owner, conversationId, requestId, metadata, systemPrompt } = request;
+  const { request, messageId, conversation, asked, model, prompt, clock, instance } = input;
+  const { owner, conversationId, requestId, systemPrompt } = request;
+  // A message that grows keeps what the caller has put beside it.
+  const metadata = request.metadata ?? (asked.place.type === 'grown' ? asked.place.metadata : undefined);
   const createdAt = clock.now();
   return {
     owner,

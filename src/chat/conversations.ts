@@ -6,7 +6,7 @@ import type { Replies } from '../replies/replies.ts';
 import type { ChatStore, Conversation, ConversationKey, ConversationPatch } from '../stores/chat-store.ts';
 import { ANONYMOUS } from '../conversation/owner.ts';
 import { findRange } from './thread.ts';
-import { toChargeName } from './turn.ts';
+import { toChargeName, toSpentName } from './turn.ts';
 import type { ModelDirectory } from './model-directory.ts';
 import { toConversationView, type ConversationView } from './results.ts';
 
@@ -157,7 +157,8 @@ export class Conversations {
     if (answer.type === 'gone') throw noConversation();
     // With the conversation its request ids are free again: what they have cost is not.
     for (const { id, requestId } of recent) {
-      await this.#parts.quota.detach({ owner: caller, request: toChargeName({ conversationId, requestId }) }, id);
+      const request = toChargeName({ conversationId, requestId });
+      await this.#parts.quota.detach({ owner: caller, request }, toSpentName({ messageId: id, requestId }));
     }
   }
 

@@ -271,7 +271,7 @@ export class LLMChatService {
 
   /** Ends what runs, with its text kept, and closes what was opened. */
   async close(): Promise<void> {
-    this.#admission.drain();
+    await this.#admission.close();
     await this.#parts.replies[Symbol.asyncDispose]();
     await this.#parts.onClose?.();
   }

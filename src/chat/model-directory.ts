@@ -88,11 +88,16 @@ export class ModelDirectory {
 
   /** @throws ModelNotFoundError when callers may not ask for `name` */
   checkAllowed(name: string): void {
-    const { allowedModels } = this.#parts;
-    if (allowedModels.some((allowed) => isSameModel(allowed, name))) return;
+    if (this.isAllowed(name)) return;
+    const offered = this.#parts.allowedModels.join(', ');
     throw new ModelNotFoundError(
-      `This service does not offer the model ${JSON.stringify(name)}. It offers: ${allowedModels.join(', ')} (LLM_MODELS).`,
+      `This service does not offer the model ${JSON.stringify(name)}. It offers: ${offered} (LLM_MODELS).`,
     );
+  }
+
+  /** Whether callers may ask for `name`. */
+  isAllowed(name: string): boolean {
+    return this.#parts.allowedModels.some((allowed) => isSameModel(allowed, name));
   }
 
   /** What can be asked for now. */

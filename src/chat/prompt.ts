@@ -2,11 +2,12 @@ import { ContextLengthExceededError, UnsupportedError } from '../errors.ts';
 import type { StoredMessage } from '../conversation/message.ts';
 import type { ContextEvent } from '../conversation/reply-event.ts';
 import type { TokenCalibration } from '../conversation/token-calibration.ts';
-import { fitWindow, type Window } from '../conversation/window.ts';
-import type { PromptMessage, ProviderRequest, Route, Think } from '../providers/provider.ts';
+import { planSummary, toSystemText } from '../conversation/short-history.ts';
+import { fitWindow, toBudget, type Window } from '../conversation/window.ts';
+import type { Part, PromptMessage, ProviderRequest, Route, Think } from '../providers/provider.ts';
 import type { SourcePart } from '../replies/reply-writer.ts';
-import type { Conversation, Cut } from '../stores/chat-store.ts';
-import type { Asked } from './asked.ts';
+import type { Conversation, Cut, Summary } from '../stores/chat-store.ts';
+import { toPosition, type Asked } from './asked.ts';
 import type { ChatRequest, CheckedRequest } from './chat-request.ts';
 import type { ChosenModel } from './model-directory.ts';
 import type { RoutedSource } from './turn.ts';
@@ -53,6 +54,24 @@ export class Prompt {
     return this.#window.estimatedTokens;
   }
 
+  /** Whether what was said, with this answer, fills the window so far that it is to be summed up. */
+  isFilling(answer: string): boolean {
+    const { request, asked, model, policy, conversation } = this.#input;
+    const said = [
+      { role: 'user', ...asked.question, position: Number.POSITIVE_INFINITY },
+      { role: 'assistant', content: answer, position: Number.POSITIVE_INFINITY },
+    ] as const;
+    const plan = planSummary({
+      systemPrompt: this.#systemPrompt,
+      messages: [...this.history, ...said],
+      summaries: usableSummaries(conversation, asked),
+      cutPosition: this.cut.position,
+      budget: toBudget({ contextWindow: model.info.contextWindow, maxTokens: request.maxTokens }) / this.#correction,
+      maxTurns: policy.maxTurns,
+    });
+    return plan !== undefined;
+  }
+
   /** The backend's own count corrects later estimates. */
   learn(measured: number): void {
     this.#input.calibration.learn(this.#input.model.name, this.#window.rawTokens, measured);
@@ -65,13 +84,12 @@ export class Prompt {
     const { asked, model } = this.#input;
     const { provider } = model;
     if (this.cut.droppedTurns > 0) yield [this.#toContextEvent()];
-    if (asked.prefill !== undefined) yield [{ type: 'text-so-far', text: asked.prefill }];
     try {
-      yield* provider.stream(this.#toProviderRequest(route), signal);
+      yield* goOn(asked, provider.stream(this.#toProviderRequest(route), signal));
     } catch (error) {
       if (!(error instanceof ContextLengthExceededError) || !this.#refit()) throw error;
       yield [this.#toContextEvent()];
-      yield* provider.stream(this.#toProviderRequest(route), signal);
+      yield* goOn(asked, provider.stream(this.#toProviderRequest(route), signal));
     }
   }
 
@@ -90,18 +108,24 @@ export class Prompt {
     }
   }
 
+  get #correction(): number {
+    const { calibration, model } = this.#input;
+    return calibration.correction(model.name);
+  }
+
   #fit(maxTurns = this.#input.policy.maxTurns): Window {
-    const { request, asked, model, calibration } = this.#input;
+    const { request, conversation, asked, model } = this.#input;
     const window = fitWindow({
       systemPrompt: this.#systemPrompt,
       messages: asked.history,
       question: asked.question,
       ...(asked.prefill !== undefined && { prefill: asked.prefill }),
       cut: asked.cut,
+      summaries: usableSummaries(conversation, asked),
       contextWindow: model.info.contextWindow,
       maxTokens: request.maxTokens,
       maxTurns,
-      correction: calibration.correction(model.name),
+      correction: this.#correction,
     });
     if (window.type === 'fits') return window;
     const [what, advice] =
@@ -127,10 +151,11 @@ export class Prompt {
   #toProviderRequest(route: Route | undefined): ProviderRequest {
     const { request, asked, model } = this.#input;
     const { content, images } = asked.question;
+    const system = toSystemText(this.#systemPrompt, this.#window.summary);
     return {
       model: model.name,
       messages: [
-        ...(this.#systemPrompt ? [{ role: 'system', content: this.#systemPrompt } as const] : []),
+        ...(system ? [{ role: 'system', content: system } as const] : []),
         ...this.#window.messages.map(toPromptMessage),
         { role: 'user', content, ...(images.length > 0 && { images }) },
       ],
@@ -172,6 +197,12 @@ const toSystemPrompt = ({ request, conversation, policy }: PromptInput): string 
   (conversation?.messageCount ? conversation.systemPrompt : (request.systemPrompt ?? conversation?.systemPrompt)) ??
   policy.systemPrompt;
 
+/** Where an earlier message is asked again, what sums it up is told to nobody any more. */
+const usableSummaries = (conversation: Conversation | undefined, { place }: Asked): readonly Summary[] => {
+  const end = toPosition(place);
+  return (conversation?.summaries ?? []).filter(({ position }) => position < end);
+};
+
 /** Structured answers are made without thinking: a thinking model's constraint may otherwise never begin. */
 const toThink = ({ request, asked, model, policy }: PromptInput): Think => {
   if (asked.prefill !== undefined) return false; // what goes on has been thought about
@@ -180,7 +211,25 @@ const toThink = ({ request, asked, model, policy }: PromptInput): Think => {
   return policy.think;
 };
 
-const toPromptMessage = (message: StoredMessage): PromptMessage => ({
+/**
+ * Puts the answer so far before the first word that is new: an attempt that comes to nothing leaves the log empty, and
+ * so the message as it is.
+ */
+async function* goOn(
+  { prefill, thinking }: Asked,
+  said: AsyncIterable<readonly Part[]>,
+): AsyncGenerator<readonly SourcePart[], void> {
+  let isNew = prefill !== undefined;
+  for await (const parts of said) {
+    if (isNew && prefill !== undefined && parts.some(({ type }) => type !== 'status')) {
+      isNew = false;
+      yield [{ type: 'text-so-far', text: prefill, ...(thinking !== undefined && { thinking }) }];
+    }
+    yield parts;
+  }
+}
+
+export const toPromptMessage = (message: StoredMessage): PromptMessage => ({
   role: message.role,
   content: message.content,
   ...(message.role === 'user' && message.images && { images: message.images }),

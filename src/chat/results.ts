@@ -1,5 +1,6 @@
 import { toTimestamp } from '../clock.ts';
 import { isRetryable, RateLimitedError, toDefaultWaitMs, type ErrorCode, type LLMError } from '../errors.ts';
+import { findInForce } from '../conversation/short-history.ts';
 import type { Metadata } from '../conversation/message.ts';
 import type { FinishReason, ReplyEnd, ReplyFailure, Timings, Usage } from '../conversation/reply-event.ts';
 import type { ReplyTexts } from '../replies/reply-reader.ts';
@@ -98,11 +99,24 @@ export interface ConversationView {
   readonly messageCount: number;
   /** The reply that runs, by its `messageId`. */
   readonly activeReply?: string;
+  /** What the model is told of the turns that it is not sent any more. */
+  readonly summary?: SummaryView;
+}
+
+export interface SummaryView {
+  readonly text: string;
+  /** Of the last message that it sums up. */
+  readonly position: number;
+  /** Which model has made it. */
+  readonly model: string;
+  /** RFC 3339, UTC. */
+  readonly createdAt: string;
 }
 
 export const toConversationView = (conversation: Conversation): ConversationView => {
   const { conversationId, title, systemPrompt, metadata, model, createdAt, updatedAt, messageCount, activeReply } =
     conversation;
+  const summary = findInForce(conversation.summaries, conversation.cut.position);
   return {
     conversationId,
     ...(title !== undefined && { title }),
@@ -113,6 +127,7 @@ export const toConversationView = (conversation: Conversation): ConversationView
     updatedAt: toTimestamp(updatedAt),
     messageCount,
     ...(activeReply !== undefined && { activeReply }),
+    ...(summary && { summary: { ...summary, createdAt: toTimestamp(summary.createdAt) } }),
   };
 };
 

@@ -95,6 +95,19 @@ export const loadHistory = async (
   return { history, cut: toEarlierCut(history[0]?.position ?? position, olderTurns) };
 };
 
+/** What is sent of the messages between `after` and `before`, both left out: the newest `limit`, oldest first. */
+export const loadSent = async (
+  thread: Thread,
+  { after, before, limit }: { readonly after: number; readonly before: number; readonly limit: number },
+): Promise<readonly StoredMessage[]> => {
+  const found: StoredMessage[] = [];
+  for await (const { message, isSent } of lookBack(thread, before)) {
+    if (message.position <= after || found.length === limit) break;
+    if (isSent) found.unshift(message);
+  }
+  return found;
+};
+
 const toEarlierCut = (first: number, droppedTurns: number): Cut =>
   droppedTurns > 0 ? { position: first - 1, droppedTurns } : NO_CUT;
 

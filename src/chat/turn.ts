@@ -23,6 +23,10 @@ export type RoutedSource = (signal: AbortSignal, route?: Route) => ReturnType<Re
 export const toChargeName = ({ conversationId, requestId }: { conversationId: string; requestId: string }): string =>
   `${conversationId.length}:${conversationId}${requestId}`;
 
+/** What the charge of a reply is named, once its request id may be free again: nobody can repeat that. */
+export const toSpentName = ({ messageId, requestId }: { messageId: string; requestId: string }): string =>
+  `${messageId} ${requestId}`;
+
 export interface ClaimOptions {
   readonly quota: Quota;
   readonly queue: FairQueue;

@@ -1,5 +1,7 @@
-import { estimateMessageTokens } from './tokens.ts';
 import type { StoredMessage } from './message.ts';
+import { estimateSystemTokens, findInForce, toBounds, type ShortHistory } from './short-history.ts';
+import { estimateMessageTokens } from './tokens.ts';
+import { countTokens, fits, toTurns, type Bounds, type Turn } from './turns.ts';
 
 /** Where the view that is sent begins; see `Cut` of the store. */
 interface CutPoint {
@@ -16,6 +18,8 @@ export interface WindowInput {
   /** The answer so far, where the model goes on with one. */
   readonly prefill?: string;
   readonly cut: CutPoint;
+  /** Of what was said: the one in force, and one that is ready for the next cut. */
+  readonly summaries?: readonly ShortHistory[];
   /** Tokens of prompt and answer together. */
   readonly contextWindow: number;
   /** Kept free for the answer. */
@@ -31,6 +35,8 @@ export interface Window {
   /** The history that is sent. */
   readonly messages: readonly StoredMessage[];
   readonly cut: CutPoint;
+  /** What the model is told of what is left out: counted, too. */
+  readonly summary?: ShortHistory;
   readonly keptTurns: number;
   /** Of the whole prompt, corrected. */
   readonly estimatedTokens: number;
@@ -49,73 +55,110 @@ export interface TooLong {
 /** Estimates err: a part of the window stays free. */
 const MARGIN = 0.05;
 
+/** Tokens that a prompt may have, by the model's own count. */
+export const toBudget = ({ contextWindow, maxTokens }: Pick<WindowInput, 'contextWindow' | 'maxTokens'>): number =>
+  contextWindow - maxTokens - Math.ceil(contextWindow * MARGIN);
+
 /**
  * Fits a conversation into the model's window by whole turns, oldest first. The system prompt, the question
- * and what there is of its answer are always there. When the budget is passed, the history is cut down to about half of it at once, and then grows
- * again: so the prompt's beginning stays the same for many turns, and the backend's prefix cache keeps hitting.
+ * and what there is of its answer are always there. When the budget is passed, the history is cut down to about half of
+ * it at once, and then grows again: so the prompt's beginning stays the same for many turns, and the backend's prefix
+ * cache keeps hitting. Where a summary is ready the cut is made at its end; a summary comes into force at a cut alone.
  */
 export const fitWindow = (input: WindowInput): Window | TooLong => {
-  const budget = input.contextWindow - input.maxTokens - Math.ceil(input.contextWindow * MARGIN);
-  const fixed = estimateFixed(input);
-  const room = Math.floor(budget / input.correction) - fixed;
-  if (room < 0) return { type: 'too-long', estimatedTokens: Math.ceil(fixed * input.correction), budget };
-  const turns = toTurns(input.messages);
-  const full: Bounds = { tokens: room, turns: input.maxTurns - 1 }; // the question is a turn, too
-  if (fits(turns, full)) return toWindow(input, turns, 0, fixed);
-  const half: Bounds = { tokens: room / 2, turns: Math.floor(input.maxTurns / 2) - 1 };
-  return toWindow(input, turns, countDropped(turns, half, full), fixed);
+  const { summaries = [] } = input;
+  const window = fitWith(input, summaries);
+  // What is asked comes before what is only told in short.
+  return window.type === 'too-long' && summaries.length > 0 ? fitWith(input, []) : window;
 };
 
-interface Turn {
-  readonly messages: readonly StoredMessage[];
-  readonly tokens: number;
+/** What there is room for beside what is always there. */
+interface Layout {
+  readonly summary: ShortHistory | undefined;
+  /** Tokens of what is always there. */
+  readonly fixed: number;
+  readonly full: Bounds;
+  readonly half: Bounds;
 }
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
+const toLayout = (input: WindowInput, summary: ShortHistory | undefined): Layout => {
+  const fixed = estimateFixed(input, summary);
+  return { summary, fixed, ...toBounds(Math.floor(toBudget(input) / input.correction) - fixed, input.maxTurns) };
+};
 
-const estimateFixed = ({ systemPrompt, question, prefill }: WindowInput): number =>
-  (systemPrompt ? estimateMessageTokens({ content: systemPrompt }) : 0) +
+const estimateFixed = ({ systemPrompt, question, prefill }: WindowInput, summary: ShortHistory | undefined): number =>
+  estimateSystemTokens(systemPrompt, summary) +
   estimateMessageTokens(question) +
   (prefill ? estimateMessageTokens({ content: prefill }) : 0);
 
-/** A user message begins a turn; all that answers it belongs to it. */
-const toTurns = (messages: readonly StoredMessage[]): readonly Turn[] => {
-  const groups: StoredMessage[][] = [];
-  for (const message of messages) {
-    const current = groups.at(-1);
-    if (message.role === 'user' || !current) groups.push([message]);
-    else current.push(message);
-  }
-  return groups.map((group) => ({ messages: group, tokens: sum(group.map(estimateMessageTokens)) }));
+const fitWith = (input: WindowInput, summaries: readonly ShortHistory[]): Window | TooLong => {
+  const turns = toTurns(input.messages);
+  const layout = toLayout(input, findInForce(summaries, input.cut.position));
+  if (layout.full.tokens < 0) return toTooLong(input, layout);
+  if (fits(turns, layout.full)) return toWindow(input, { turns, dropped: 0, layout });
+  return cutAtSummary(input, turns, summaries) ?? cutBlock(input, { turns, dropped: 0, layout }, summaries);
 };
 
-/** What a history may have. */
-interface Bounds {
-  readonly tokens: number;
-  readonly turns: number;
+/** Ends at a summary that is ready, when all that comes behind it fits. */
+const cutAtSummary = (
+  input: WindowInput,
+  turns: readonly HistoryTurn[],
+  summaries: readonly ShortHistory[],
+): Window | undefined => {
+  for (const summary of summaries) {
+    const dropped = turns.findIndex(({ position }) => position === summary.position) + 1;
+    const layout = toLayout(input, summary);
+    if (dropped > 0 && fits(turns.slice(dropped), layout.full)) return toWindow(input, { turns, dropped, layout });
+  }
+  return undefined;
+};
+
+/** Cuts down to about half. A summary that this cut passes comes into force, and wants room of its own. */
+const cutBlock = (
+  input: WindowInput,
+  { turns, dropped: least, layout }: Cutting,
+  summaries: readonly ShortHistory[],
+): Window | TooLong => {
+  if (layout.full.tokens < 0) return toTooLong(input, layout);
+  const dropped = Math.max(least, countDropped(turns, layout.half, layout.full));
+  const window = toWindow(input, { turns, dropped, layout });
+  const summary = findInForce(summaries, window.cut.position);
+  if (!summary || summary === layout.summary) return window;
+  return cutBlock(input, { turns, dropped, layout: toLayout(input, summary) }, summaries);
+};
+
+type HistoryTurn = Turn<StoredMessage>;
+
+interface Cutting {
+  readonly turns: readonly HistoryTurn[];
+  readonly dropped: number;
+  readonly layout: Layout;
 }
 
-const fits = (turns: readonly Turn[], bounds: Bounds): boolean =>
-  turns.length <= bounds.turns && sum(turns.map((turn) => turn.tokens)) <= bounds.tokens;
-
 /** How many of the oldest turns go, so that the others fit into `half`. The newest stays as long as it fits at all. */
-const countDropped = (turns: readonly Turn[], half: Bounds, full: Bounds): number => {
+const countDropped = (turns: readonly HistoryTurn[], half: Bounds, full: Bounds): number => {
   const kept = turns.findIndex((_, index) => fits(turns.slice(index), half));
   if (kept !== -1) return kept;
   return fits(turns.slice(-1), full) ? turns.length - 1 : turns.length;
 };
 
-const toWindow = (input: WindowInput, turns: readonly Turn[], dropped: number, fixed: number): Window => {
+const toTooLong = (input: WindowInput, { fixed }: Layout): TooLong => ({
+  type: 'too-long',
+  estimatedTokens: Math.ceil(fixed * input.correction),
+  budget: toBudget(input),
+});
+
+const toWindow = (input: WindowInput, { turns, dropped, layout: { fixed, summary } }: Cutting): Window => {
   const kept = turns.slice(dropped);
-  const lastDropped = turns[dropped - 1]?.messages.at(-1);
-  const rawTokens = fixed + sum(kept.map((turn) => turn.tokens));
+  const rawTokens = fixed + countTokens(kept);
   return {
     type: 'fits',
     messages: kept.flatMap((turn) => turn.messages),
     cut: {
-      position: lastDropped?.position ?? input.cut.position,
+      position: turns[dropped - 1]?.position ?? input.cut.position,
       droppedTurns: input.cut.droppedTurns + dropped,
     },
+    ...(summary && { summary }),
     keptTurns: kept.length,
     estimatedTokens: Math.ceil(rawTokens * input.correction),
     rawTokens,

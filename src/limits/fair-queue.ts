@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { BackendUnavailableError, QueueFullError } from '../errors.ts';
 import { Alarm } from './alarm.ts';
 import type { HostBoard } from './host-board.ts';
-import { findUsable, type HostLoad } from './host-choice.ts';
+import { chooseHost, findFreeHosts, findUsable, type HostLoad } from './host-choice.ts';
 import { LastHosts } from './last-hosts.ts';
 import { findTurn, type Turn } from './next-turn.ts';
 import { QueuedPlace, UNKNOWN_MS, type Asker, type Place, type QueueSide } from './queued-place.ts';
@@ -37,6 +37,10 @@ export class FairQueue implements Disposable {
   readonly #line = new WaitingLine<QueuedPlace>();
   /** Who is served, by host. */
   readonly #served = new Map<string, Set<QueuedPlace>>();
+  /** Behind everybody, in the order in which they came, and how to ask for what they are given. */
+  readonly #idle = new Map<QueuedPlace, () => void>();
+  /** Of those, who has a slot. */
+  readonly #lent = new Map<QueuedPlace, () => void>();
   readonly #load: HostLoad;
   readonly #alarm: Alarm;
   readonly #subscription: Disposable;
@@ -80,10 +84,23 @@ export class FairQueue implements Disposable {
     const place = new QueuedPlace(asker, this.#options, this.#side);
     this.#line.add(place);
     this.#assign();
-    const isRefused = place.isWaiting && this.#line.size > this.#options.limit;
+    const isRefused = place.isWaiting && this.#line.size > this.#options.limit + this.#lent.size;
     if (isRefused) this.#line.remove(place);
+    else if (place.isWaiting) for (const askBack of this.#lent.values()) askBack();
     this.#tell();
     if (isRefused) throw this.#full(asker.model);
+    return place;
+  }
+
+  /**
+   * A place for what nobody waits for: behind everybody, counted as nobody, with a slot where its model is loaded and
+   * none else wants one. `onWanted` is called, perhaps more than once, when somebody waits while it has one: it is then
+   * to be given back.
+   */
+  enterLast(asker: Omit<Asker, 'caller'>, onWanted: () => void): Place {
+    const place = new QueuedPlace({ caller: '', ...asker }, this.#options, this.#lastSide);
+    this.#idle.set(place, onWanted);
+    this.#proceed();
     return place;
   }
 
@@ -115,9 +132,49 @@ export class FairQueue implements Disposable {
     expectedMs: (model, position) => this.#expectedMs(model, position),
   };
 
+  /** What others will take is not learnt from it. */
+  readonly #lastSide: QueueSide = {
+    leave: (place) => void this.#idle.delete(place),
+    release: (place) => {
+      this.#lent.delete(place);
+      this.#served.get(place.host)?.delete(place);
+      this.#proceed();
+    },
+    resume: (place) => {
+      place.isHeld = false;
+    },
+    seekAgain: (place) => {
+      const onWanted = this.#lent.get(place);
+      this.#lent.delete(place);
+      this.#served.get(place.host)?.delete(place);
+      if (onWanted) this.#idle.set(place, onWanted);
+      this.#proceed();
+    },
+    expectedMs: () => undefined,
+  };
+
   #proceed(): void {
     this.#assign();
+    this.#lend();
     this.#tell();
+  }
+
+  /** Slots that nobody wants go to who stands behind everybody: a load for them is not worth what it pushes out. */
+  #lend(): void {
+    const { board } = this.#options;
+    for (const [place, onWanted] of this.#idle) {
+      if (this.#line.inOrder().some(({ isHeld }) => !isHeld)) return;
+      const free = findFreeHosts(findUsable(board, place.model, this.#load), this.#load);
+      const host = chooseHost(
+        free.filter(({ isLoaded }) => isLoaded),
+        this.#load,
+        this.#lastHosts.get(place.conversation),
+      )?.host;
+      if (host === undefined) continue;
+      this.#idle.delete(place);
+      this.#lent.set(place, onWanted);
+      this.#admit(place, host);
+    }
   }
 
   /** Gives hosts to as many as can be served, and gives up those for whom there was no host for too long. */
@@ -146,10 +203,14 @@ export class FairQueue implements Disposable {
 
   #serve({ seeker: place, host }: Turn<QueuedPlace>): void {
     this.#line.take(place);
+    this.#lastHosts.set(place.conversation, host);
+    this.#admit(place, host);
+  }
+
+  #admit(place: QueuedPlace, host: string): void {
     const served = this.#served.get(host);
     if (served) served.add(place);
     else this.#served.set(host, new Set([place]));
-    this.#lastHosts.set(place.conversation, host);
     place.serve(host);
   }
 

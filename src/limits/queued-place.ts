@@ -79,7 +79,7 @@ export class QueuedPlace implements Place, Seeker {
   #position = Number.POSITIVE_INFINITY;
   #servedAt = 0;
   #isTaken = false;
-  #told: number | undefined;
+  #told = Number.POSITIVE_INFINITY;
   #wake = (): void => undefined;
 
   constructor({ caller, model, conversation }: Asker, options: PlaceOptions, queue: QueueSide) {

@@ -56,6 +56,11 @@ export class Breaker {
     return this.#state === 'closed' || (this.#state === 'half-open' && this.#trials === 0);
   }
 
+  /** Whether it is open because nobody was there. */
+  get isUnreachable(): boolean {
+    return this.#state === 'open' && this.#openedBy === 'unreachable';
+  }
+
   /** Milliseconds until the host is worth a question again; 0 where it is now. */
   get waitMs(): number {
     return this.#state === 'open' ? Math.max(0, this.#openUntil - this.#clock.now()) : 0;

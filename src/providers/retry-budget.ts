@@ -12,15 +12,19 @@ interface Second {
 }
 
 /**
- * Keeps retries from making an outage worse: at most 10 % of the last minute's requests, never fewer than 10.
+ * Keeps retries from making an outage worse: at most 10 % of the last minute's requests, never fewer than 10, nor than can
+ * run at once.
  * Counted by the second, so that a minute costs sixty numbers however much is asked.
  */
 export class RetryBudget {
   readonly #clock: Clock;
+  readonly #least: number;
   #seconds: Second[] = [];
 
-  constructor(clock: Clock) {
+  /** `atOnce`: how many replies may run at once; as many may be made elsewhere when the host that makes them dies. */
+  constructor(clock: Clock, atOnce = 0) {
     this.#clock = clock;
+    this.#least = Math.max(LEAST_RETRIES, atOnce);
   }
 
   /** A request begins; its retries are not requests. */
@@ -33,7 +37,7 @@ export class RetryBudget {
     const current = this.#current();
     const requests = sum(this.#seconds.map((second) => second.requests));
     const retries = sum(this.#seconds.map((second) => second.retries));
-    if (retries >= Math.max(LEAST_RETRIES, Math.floor(requests * RETRY_SHARE))) return false;
+    if (retries >= Math.max(this.#least, Math.floor(requests * RETRY_SHARE))) return false;
     current.retries += 1;
     return true;
   }

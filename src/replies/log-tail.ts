@@ -63,9 +63,10 @@ export class LogTail implements AppendSource {
     return text.length <= room && this.#gatherer.totalEvents < MAX_ENTRIES;
   }
 
-  /** What others have said before, and not the model now: content, in a delta of its own. */
-  addTextSoFar(text: string): void {
+  /** What others have said before, and not the model now: in deltas of their own. */
+  addTextSoFar({ text, thinking }: { readonly text: string; readonly thinking?: string }): void {
     this.#gatherer.addApart('content', text);
+    if (thinking !== undefined) this.#gatherer.addApart('thinking', thinking);
   }
 
   /** The model has said all: half of a pair will not be completed. */

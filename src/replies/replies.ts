@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 import type { Deadlines } from '../deadlines.ts';
 import { toLLMError, type LLMError } from '../errors.ts';
-import type { LogEntry, ReplyOutcome } from '../conversation/reply-event.ts';
+import type { LogEntry, ReplyEnd, ReplyOutcome } from '../conversation/reply-event.ts';
 import type { ChatStore, CloseAnswer, ReplyRecord } from '../stores/chat-store.ts';
 import { LiveReply, type ReplyIdentity } from './live-reply.ts';
 import { LogAppender } from './log-appender.ts';
@@ -23,6 +23,11 @@ export interface ReplyLog {
   onUnexpected(error: LLMError): void;
   onEnd(reply: ReplyIdentity, outcome: ReplyOutcome): void;
   onSealed(count: number): void;
+}
+
+export interface ReplyTask extends Omit<WriterTask, 'live'> {
+  /** Told of the reply's end, when it is stored and shown. */
+  readonly onEnd?: (end: ReplyEnd) => void;
 }
 
 interface Running {
@@ -71,7 +76,7 @@ export class Replies implements AsyncDisposable {
   }
 
   /** Begins to write a reply that the store has begun. */
-  start(identity: ReplyIdentity, task: Omit<WriterTask, 'live'>): void {
+  start(identity: ReplyIdentity, { onEnd, ...task }: ReplyTask): void {
     const live = new LiveReply(identity, this.#parts.clock);
     const { store, clock, deadlines, turnTimeoutMs, log } = this.#parts;
     const writer = new ReplyWriter(
@@ -86,7 +91,7 @@ export class Replies implements AsyncDisposable {
       { ...task, live },
     );
     this.#live.set(identity.messageId, live);
-    this.#running.set(identity.messageId, { live, writer, done: this.#run(live, writer) });
+    this.#running.set(identity.messageId, { live, writer, done: this.#run(live, writer, onEnd) });
     if (this.#stopping) writer.interrupt(); // it was begun while the instance stopped
   }
 
@@ -155,11 +160,12 @@ export class Replies implements AsyncDisposable {
     await Promise.all([...this.#running.values()].map(({ done }) => done));
   }
 
-  async #run(live: LiveReply, writer: ReplyWriter): Promise<void> {
+  async #run(live: LiveReply, writer: ReplyWriter, onEnd: ReplyTask['onEnd']): Promise<void> {
     const { messageId } = live.identity;
     await writer.run();
     this.#running.delete(messageId);
     if (live.end) this.#parts.log.onEnd(live.identity, live.end.event);
+    if (live.end) onEnd?.(live.end.event);
     const retained = this.#parts.clock.sleep(RETAIN_MS, this.#retained.signal).catch(() => undefined);
     void retained.then(() => this.#live.delete(messageId));
   }

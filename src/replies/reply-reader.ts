@@ -154,12 +154,15 @@ export class ReplyReader {
     return rest.length > 0 ? rest : [{ seq: ended.seq, event: ended.end }];
   }
 
-  /** How a reply has ended, by its message, which another reply may have gone on with since. */
+  /** How a reply has ended, by its message. Where another reply has gone on with that, its log still says it. */
   async #loadEnded(messageId: string): Promise<Ended | undefined> {
     const message = await this.#store.loadReplyMessage(messageId);
     const record = message && (await this.#store.loadReply(messageId));
     if (!record) return undefined;
-    const outcome = message.requestId === record.requestId ? message.outcome : toOwnOutcome(record, message.outcome);
+    const isGrown = message.requestId !== record.requestId;
+    const last = isGrown ? (await this.#store.readLog(messageId, record.seq - 1, 1)).find(isEnd) : undefined;
+    if (last) return { thinking: message.thinking ?? '', seq: record.seq, end: last.event };
+    const outcome = isGrown ? toOwnOutcome(record, message.outcome) : message.outcome;
     const end = toReplyEnd(message.content, outcome, message.createdAt);
     return { thinking: message.thinking ?? '', seq: record.seq, end };
   }
@@ -171,12 +174,15 @@ interface Ended {
   readonly end: ReplyEnd;
 }
 
-/** Of a reply whose message has grown: that message says how the last one ended that went on with it. */
+/**
+ * Of a reply whose message has grown: that message says how the last one ended that went on with it. One that is done
+ * can only be gone on with where it has reached its number of tokens.
+ */
 const toOwnOutcome = ({ state }: ReplyRecord, { usage, timings }: ReplyOutcome): ReplyOutcome => {
   if (state === 'failed') return { state, failure: BROKEN_OFF, usage, timings };
   return state === 'cancelled'
     ? { state, finishReason: 'cancelled', usage, timings }
-    : { state: 'done', finishReason: 'stop', usage, timings };
+    : { state: 'done', finishReason: 'length', usage, timings };
 };
 
 type Rewind = Extract<ReplyUpdate, { type: 'rewind' }>;

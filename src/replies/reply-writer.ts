@@ -24,6 +24,8 @@ export type SourcePart = Part | ContextEvent | QueuedPart | PullingPart | { read
 export interface TextSoFarPart {
   readonly type: 'text-so-far';
   readonly text: string;
+  /** What was thought before it. */
+  readonly thinking?: string;
 }
 /** The model's turn has not come; when it has, a `turn` follows. */
 export interface QueuedPart {
@@ -180,7 +182,7 @@ export class ReplyWriter {
       else if (part.type === 'turn') this.#beginTurn(now);
       else if (part.type === 'queued') this.#wait(toQueued(part));
       else if (part.type === 'pulling') this.#wait(part.status);
-      else if (part.type === 'text-so-far') this.#tail.addTextSoFar(part.text);
+      else if (part.type === 'text-so-far') this.#tail.addTextSoFar(part);
       else this.#takePart(part, now);
     }
     this.#tail.flush();

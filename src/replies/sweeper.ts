@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts';
-import type { ReplyOutcome } from '../conversation/reply-event.ts';
+import type { LogEntry, ReplyOutcome } from '../conversation/reply-event.ts';
 import { estimateTextTokens } from '../conversation/tokens.ts';
 import { toTranscript } from '../conversation/transcript.ts';
 import type { ChatStore, ReplyRecord } from '../stores/chat-store.ts';
@@ -13,15 +13,20 @@ type Figures = Pick<ReplyOutcome, 'usage' | 'timings'>;
 /** Of a reply that another process writes or wrote: nobody here knows what it counted and timed, but what it said is there. */
 export const estimateFigures = async (
   store: ChatStore,
-  { messageId, createdAt, promptTokens }: ReplyRecord,
+  { messageId, createdAt, promptTokens, continues }: ReplyRecord,
   now: number,
 ): Promise<Figures> => {
-  const { thinking, content } = toTranscript(await store.readLog(messageId, 0, MAX_LOG));
+  const log = await store.readLog(messageId, 0, MAX_LOG);
+  const { thinking, content } = toTranscript(continues === undefined ? log : withoutTextSoFar(log));
   return {
     usage: { promptTokens, completionTokens: estimateTextTokens(thinking + content), source: 'estimated' },
     timings: { queuedMs: 0, loadMs: 0, totalMs: now - createdAt },
   };
 };
+
+/** Of a reply that goes on with another: each channel's first delta is that one's. */
+const withoutTextSoFar = (log: readonly LogEntry[]): readonly LogEntry[] =>
+  log.filter(({ event }) => event.type !== 'text-delta' || event.at > 0);
 
 const toInterrupted = (figures: Figures): ReplyOutcome => ({
   state: 'failed',

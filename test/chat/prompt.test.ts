@@ -12,7 +12,7 @@ const GOING_ON: Asked = {
   cut: { position: 0, droppedTurns: 0 },
   question: { content: 'Count', images: [] },
   prefill: 'One two ',
-  place: { type: 'grown', messageId: 'm1', position: 2, questionPosition: 1 },
+  place: { type: 'grown', messageId: 'm1', position: 2, questionPosition: 1, requestId: 'r1', model: 'm', endedAt: 0 },
 };
 
 const info = (name: string, more: Partial<ModelInfo> = {}): ModelInfo => ({

@@ -63,6 +63,17 @@ describe('before the first token', () => {
     expect(rig.asked).toEqual([1, 1]);
   });
 
+  it('another host takes over all that one makes, which is killed with its slots full', async () => {
+    const slots = 16;
+    const ollamas = [{ parallel: slots }, { parallel: slots }];
+    await using rig = await HostsRig.open({ ollamas, settings: { LLM_CONCURRENCY: String(slots), LLM_TIMEOUT: '20' } });
+    for (let reply = 0; reply < slots; reply++) rig.ollama(0).next('stall');
+    const answers = Array.from({ length: 2 * slots }, (_, place) => ask(rig, `c${place}`));
+    await rig.ollama(0).ledger.until(({ running }) => running === slots);
+    await rig.ollama(0).kill();
+    for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ success: true });
+  });
+
   it('another host takes over from one that has gone', async () => {
     await using rig = await HostsRig.open();
     await rig.chat.health();

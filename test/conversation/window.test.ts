@@ -1,6 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { StoredMessage } from '../../src/conversation/message.ts';
+import { planSummary, toParts, toSystemText } from '../../src/conversation/short-history.ts';
 import { estimateMessageTokens } from '../../src/conversation/tokens.ts';
 import { fitWindow, type TooLong, type Window, type WindowInput } from '../../src/conversation/window.ts';
 
@@ -178,6 +179,156 @@ const checkWindow = (input: WindowInput): void => {
   const sent = [{ content: input.systemPrompt ?? '' }, ...window.messages, input.question];
   expect(window.rawTokens).toBe(sent.reduce((sum, message) => sum + estimateMessageTokens(message), 0));
 };
+
+describe('fitWindow with summaries', () => {
+  const toSummary = (position: number, tokens = 20) => ({ position, text: 'y'.repeat(Math.floor(tokens * 3.1)) });
+
+  it('tells the one in force, and counts it as fixed', () => {
+    const messages = toTurns(100, 100).map((message) => ({ ...message, position: message.position + 4 }));
+    const cut = { position: 4, droppedTurns: 2 };
+    const summary = toSummary(4);
+    const window = fit({ messages, cut, summaries: [toSummary(2), summary], systemPrompt: 'Be brief.' });
+    expect(window).toMatchObject({ messages, cut, summary });
+    const system = { content: toSystemText('Be brief.', summary) };
+    const sent = [system, ...messages, { content: 'Is it done?' }];
+    expect(window.rawTokens).toBe(sent.reduce((sum, message) => sum + estimateMessageTokens(message), 0));
+  });
+
+  it('leaves one alone that is ready, until the window overflows', () => {
+    const window = fit({ messages: toTurns(200, 200, 200), summaries: [toSummary(2)] });
+    expect(window).toMatchObject({ keptTurns: 3, cut: { position: 0 } });
+    expect(window).not.toHaveProperty('summary');
+  });
+
+  it('cuts exactly at one that is ready, when all behind it fits', () => {
+    const messages = toTurns(200, 200, 200, 200, 200);
+    const window = fit({ messages, summaries: [toSummary(4)] });
+    expect(window).toMatchObject({ cut: { position: 4, droppedTurns: 2 }, keptTurns: 3, summary: { position: 4 } });
+    expect(window.messages).toStrictEqual(messages.slice(4));
+  });
+
+  it('cuts in blocks where what is behind it does not fit with its tokens; the one before stays in force', () => {
+    const messages = toTurns(200, 200, 200, 200, 200).map((message) => ({
+      ...message,
+      position: message.position + 6,
+    }));
+    const changes = { messages, cut: { position: 6, droppedTurns: 3 } };
+    const window = fit({ ...changes, summaries: [toSummary(6), toSummary(8)] });
+    expect(window).toMatchObject({ summary: { position: 8 }, cut: { position: 14, droppedTurns: 7 } });
+    expect(fit({ ...changes, summaries: [toSummary(6)] })).toMatchObject({ summary: { position: 6 } });
+    const inside = fit({ ...changes, summaries: [toSummary(6), toSummary(15)] });
+    expect(inside).toMatchObject({ summary: { position: 6 }, cut: { position: 14 } });
+  });
+
+  it('tells none rather than refuse the question', () => {
+    const question = { content: 'x'.repeat(2_480) };
+    const cut = { position: 4, droppedTurns: 2 };
+    expect(fit({ question, cut, summaries: [toSummary(4, 100)] })).not.toHaveProperty('summary');
+    expect(refuse({ question: { content: 'x'.repeat(3_100) }, cut, summaries: [toSummary(4)] }).estimatedTokens).toBe(
+      1_004,
+    );
+  });
+
+  it('changes the prompt’s beginning at cuts alone, whatever is ready and when', () => {
+    const turn = fc.record({
+      tokens: fc.integer({ min: 9, max: 500 }),
+      summary: fc.option(fc.integer({ min: 8, max: 200 })),
+    });
+    const inputs = fc.record({ turns: fc.array(turn, { maxLength: 30 }), maxTurns: fc.integer({ min: 1, max: 8 }) });
+    const property = fc.property(inputs, ({ turns, maxTurns }) => converseWithSummaries(turns, maxTurns));
+    expect(() => fc.assert(property)).not.toThrow();
+  });
+
+  const converseWithSummaries = (
+    turns: readonly { readonly tokens: number; readonly summary: number | null }[],
+    maxTurns: number,
+  ): void => {
+    const all = toTurns(...turns.map(({ tokens }) => tokens));
+    let cut = { position: 0, droppedTurns: 0 };
+    let summaries: readonly ReturnType<typeof toSummary>[] = [];
+    let before: Window | undefined;
+    for (const [index, { summary }] of turns.entries()) {
+      const from = cut.position;
+      const messages = all.slice(from, index * 2);
+      const input = toInput({ messages, cut, summaries, maxTurns, systemPrompt: 'Be brief.' });
+      const window = fitWindow(input);
+      if (window.type === 'too-long') throw new Error('It does not fit.');
+      expect(window.estimatedTokens).toBeLessThanOrEqual(850);
+      expect(window.keptTurns + 1).toBeLessThanOrEqual(maxTurns);
+      if (window.cut.position === from) expect(window.summary).toBe(before?.summary);
+      else expect(window.summary).toBe(summaries.findLast(({ position }) => position <= window.cut.position));
+      ({ cut } = window);
+      before = window;
+      const behind = all.slice(cut.position, index * 2 + 2);
+      const plan = planSummary({
+        systemPrompt: 'Be brief.',
+        messages: behind,
+        summaries,
+        cutPosition: cut.position,
+        budget: 850,
+        maxTurns,
+      });
+      if (plan === undefined || summary === null) continue;
+      expect(plan).toBeGreaterThan(cut.position);
+      expect(plan % 2).toBe(0);
+      summaries = [...summaries.filter(({ position }) => position <= cut.position).slice(-1), toSummary(plan, summary)];
+    }
+  };
+});
+
+describe('planSummary', () => {
+  const plan = (turns: readonly number[], changes: Partial<Parameters<typeof planSummary>[0]> = {}) =>
+    planSummary({
+      systemPrompt: '',
+      messages: toTurns(...turns),
+      summaries: [],
+      cutPosition: 0,
+      budget: 900,
+      maxTurns: 1_000,
+      ...changes,
+    });
+
+  it('waits until the window fills up, by its tokens or by its turns', () => {
+    expect(plan([200, 200, 190])).toBeUndefined();
+    expect(plan([200, 200, 220])).toBe(4);
+    const turns = (count: number) => Array.from({ length: count }, () => 20);
+    expect(plan(turns(6), { maxTurns: 10 })).toBeUndefined();
+    expect(plan(turns(7), { maxTurns: 10 })).toBe(12);
+    expect(plan(turns(9), { maxTurns: 10 })).toBe(12);
+  });
+
+  it('sums up half of what fits, so that the rest stays for as long as can be', () => {
+    expect(plan([100, 100, 100, 100, 100, 100, 100, 100])).toBe(10);
+    expect(plan([500, 100, 100])).toBe(2);
+  });
+
+  it('leaves the newest turn out where it can be sent', () => {
+    expect(plan([100, 700])).toBe(2);
+    expect(plan([800])).toBeUndefined();
+    expect(plan([100, 950])).toBe(4);
+    expect(plan([20], { maxTurns: 1 })).toBe(2);
+  });
+
+  it('has nothing to do when one is ready', () => {
+    const ready = { position: 2, text: 'They met.' };
+    expect(plan([200, 200, 220], { summaries: [ready] })).toBeUndefined();
+    expect(plan([200, 200, 220], { summaries: [{ ...ready, position: 0 }] })).toBe(4);
+  });
+});
+
+describe('toParts', () => {
+  const toSizes = (tokens: readonly number[], budget: number) => {
+    const turns = tokens.map((count, index) => ({ messages: [], position: index + 1, tokens: count }));
+    return toParts(turns, budget).map((part) => part.map(({ position }) => position));
+  };
+
+  it('keeps the order and the turns whole, and leaves out what is too long alone', () => {
+    expect(toSizes([], 100)).toEqual([]);
+    expect(toSizes([40, 40], 100)).toEqual([[1, 2]]);
+    expect(toSizes([40, 60, 1, 99, 101, 100], 100)).toEqual([[1, 2], [3, 4], [6]]);
+    expect(toSizes([101], 100)).toEqual([]);
+  });
+});
 
 describe('the beginning of the prompts of a long conversation', () => {
   /** Asks again and again; each prompt begins where the cut of the last one was. */

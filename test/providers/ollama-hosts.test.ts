@@ -239,6 +239,51 @@ describe('a host that is lost', () => {
     expect(rig.states[0]).toBe('up');
   });
 
+  it('is not lost where a proxy lets its version not through', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock });
+    for (const path of ['/api/version', '/api/ps']) rig.both[0].fail(path, { status: 404 });
+    expect((await rig.provider.health()).hosts?.[0]).toMatchObject({ status: 'up', version: 'unknown' });
+    expect((await rig.askAt(rig.both[0])).finish).toBeDefined();
+    expect(rig.states).toEqual(['up', 'up']);
+    await lose(rig);
+    await rig.both[0].restart();
+    await advanceUntil(clock, () => rig.states[0] === 'up');
+  });
+
+  it('that had gone, and is back, answers at once who has no other, however long it was away', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock, ollamas: [{}, { models: [] }] });
+    await rig.provider.findModel('tiny-chat');
+    await lose(rig);
+    await advanceMinute(clock);
+    await clock.advance(4_000);
+    await rig.both[0].restart();
+    expect(await rig.provider.findModel('tiny-chat')).toMatchObject({ name: 'tiny-chat:latest' });
+    expect(rig.states[0]).toBe('up');
+  });
+
+  it('is asked once a second at most by those who have no other, and no later for that by the service', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock, ollamas: [{}, { models: [] }] });
+    const [first] = rig.both;
+    await rig.provider.findModel('tiny-chat');
+    first.fail('/api/version', { status: 500 });
+    await lose(rig);
+    await first.restart();
+    await advanceMinute(clock);
+    const probes = () => first.ledger.requestsTo('/api/version').length;
+    const before = probes();
+    for (let step = 0; step < 120; step++) {
+      await rig.provider.findModel('tiny-chat').catch(() => undefined);
+      await clock.advance(100);
+    }
+    expect(probes() - before).toBeGreaterThan(6);
+    expect(probes() - before).toBeLessThanOrEqual(14);
+    first.heal();
+    await advanceUntil(clock, () => rig.states[0] === 'up');
+  });
+
   it('is believed in for a minute where no other has the model; then the wait is told', async () => {
     const clock = new VirtualClock();
     const rig = await open({ clock, ollamas: [{}, { models: [] }] });
@@ -282,7 +327,70 @@ describe('a host that was silent', () => {
     await clock.advance(60_000);
     expect(rig.states).toEqual(['up', 'up']);
   });
+
+  it('to every question is not waited for as long as a load may take', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock, silenceMs: 30_000, loadTimeoutMs: 300_000 });
+    const [first] = rig.both;
+    await rig.provider.findModel('tiny-chat');
+    await rig.askAt(first);
+    const { length: chats } = first.ledger.requestsTo('/api/chat');
+    first.hang(CHAT);
+    let heard: Heard | undefined;
+    void rig.askAt(first).then((all) => (heard = all));
+    await first.ledger.until((ledger) => ledger.requestsTo('/api/chat').length > chats);
+    for (const path of QUESTIONS) first.hang(path);
+    const askedAt = clock.now();
+    await advanceUntil(clock, () => heard !== undefined);
+    expect(clock.now() - askedAt).toBeLessThanOrEqual(40_000);
+    expect(heard?.error).toMatchObject({ code: 'backend_timeout', elsewhere: true });
+    expect(rig.states).toEqual(['away', 'up']);
+    expect(first.ledger.requestsTo('/api/chat')).toHaveLength(chats + 1);
+  });
+
+  it('to every question is not asked for a reply', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock });
+    const [first] = rig.both;
+    await rig.provider.findModel('tiny-chat');
+    await rig.askAt(first);
+    await clock.advance(3_000);
+    const { length: chats } = first.ledger.requestsTo('/api/chat');
+    for (const path of [CHAT, ...QUESTIONS]) first.hang(path);
+    let heard: Heard | undefined;
+    void rig.askAt(first).then((all) => (heard = all));
+    const askedAt = clock.now();
+    await advanceUntil(clock, () => heard !== undefined);
+    expect(clock.now() - askedAt).toBeLessThanOrEqual(10_000);
+    expect(heard?.error).toMatchObject({ code: 'backend_unavailable', transient: true });
+    expect(rig.states).toEqual(['away', 'up']);
+    expect(first.ledger.requestsTo('/api/chat')).toHaveLength(chats);
+  });
+
+  it('when it is asked what is loaded, and not to all else, has the time of a load', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock });
+    const [first] = rig.both;
+    await rig.provider.findModel('tiny-chat');
+    await rig.askAt(first);
+    await clock.advance(3_000);
+    first.hang('/api/ps');
+    const answered = createGate();
+    first.next([{ waitFor: answered }, { say: 'late' }, { done: true }]);
+    const { length: chats } = first.ledger.requestsTo('/api/chat');
+    let heard: Heard | undefined;
+    void rig.askAt(first).then((all) => (heard = all));
+    await advanceUntil(clock, () => first.ledger.requestsTo('/api/chat').length > chats);
+    await clock.advance(120_000);
+    expect(heard).toBeUndefined();
+    answered.open();
+    await advanceUntil(clock, () => heard !== undefined);
+    expect(heard?.content).toBe('late');
+  });
 });
+
+const CHAT = '/api/chat';
+const QUESTIONS = ['/api/ps', '/api/show', '/api/tags', '/api/version'];
 
 describe('a model on a host', () => {
   it('is loaded once for callers who wish for different things', async () => {

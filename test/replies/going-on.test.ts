@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { estimateTextTokens } from '../../src/conversation/tokens.ts';
 import { DEFAULT_RETENTION, LEASE_MS, type ReplyRecord } from '../../src/stores/chat-store.ts';
 import { beginAgain, toAppend } from '../contract/chat-store/fixtures.ts';
 import { ScriptedProvider } from '../support/scripted-provider.ts';
@@ -48,6 +49,23 @@ describe('a reply that goes on with another', () => {
     expect(await rig.replies.view(record)).toMatchObject({ content: own.text, seq: 2, end: { state: 'cancelled' } });
   });
 
+  it('says of a first one that was done that it had reached its number of tokens', async () => {
+    await using rig = await Rig.open();
+    const first = await rig.startEnded('The kettle');
+    await goOn(rig, first);
+    await rig.clock.jump(DEFAULT_RETENTION.logMs + SECOND);
+    expect(await toEnd(rig, first)).toMatchObject({ text: 'The kettle boils.', state: 'done', finishReason: 'length' });
+  });
+
+  it('is read as it ended while its log lives, and not as it has grown', async () => {
+    await using rig = await Rig.open();
+    const first = await rig.startEnded('The kettle');
+    const { end } = await rig.stored(first);
+    await goOn(rig, first);
+    const view = await rig.replies.view(await loadRecord(rig, first));
+    expect(view).toMatchObject({ content: 'The kettle', end });
+  });
+
   it('says of a first one that had failed that it broke off', async () => {
     await using rig = await Rig.open();
     const first = await rig.begin('before');
@@ -66,6 +84,22 @@ describe('an abandoned reply', () => {
     await rig.clock.advance(LEASE_MS + 2 * SECOND);
     const { end } = await rig.stored(reply);
     expect(end.usage).toStrictEqual({ promptTokens: 10, completionTokens: 0, source: 'estimated' });
+  });
+});
+
+describe('an abandoned reply that goes on with another', () => {
+  it('has made only the tokens behind the text so far', async () => {
+    await using rig = await Rig.open();
+    const first = await rig.startEnded('The kettle of the whole house');
+    const { conversationId, messageId } = first.record;
+    const harness = { store: rig.store, instance: 'before', now: () => rig.clock.now() };
+    const continues = { messageId, position: 2 };
+    const second = await beginAgain(harness, { conversationId, questionPosition: 1, continues });
+    await rig.store.append([toAppend(second, 1, 'The kettle of the whole house', ' boils.')]);
+    await rig.replies.initialize();
+    const message = await rig.store.loadReplyMessage(second.messageId);
+    expect(message).toMatchObject({ content: 'The kettle of the whole house boils.', outcome: { state: 'failed' } });
+    expect(message?.outcome.usage.completionTokens).toBe(estimateTextTokens(' boils.'));
   });
 });
 

@@ -23,7 +23,7 @@ export interface ChatStreamOptions extends Omit<SilenceClockOptions, 'onSilence'
 export interface GivenUp {
   /** `left`: by the signal; `silence`: by the clock. */
   readonly by: 'left' | 'silence';
-  /** Whether the model was loaded meanwhile; undefined where nobody had asked. */
+  /** Whether the model was loaded meanwhile; undefined where nobody had asked, or nobody answered. */
   readonly isLoaded: boolean | undefined;
 }
 
@@ -82,9 +82,9 @@ class FirstByte {
     this.#options = options;
   }
 
-  async isLoading(): Promise<boolean> {
+  async isLoading(): Promise<boolean | undefined> {
     const isLoading = await this.#options.isLoading();
-    this.#isLoaded = !isLoading;
+    this.#isLoaded = isLoading === undefined ? undefined : !isLoading;
     return isLoading;
   }
 

@@ -91,7 +91,10 @@ export class HostChats implements Disposable {
       readsThinkTags: request.format === undefined && !endsInPrefill(request),
       firstLineMs: readiness === 'unknown' ? Math.max(loadTimeoutMs, silenceMs) : silenceMs,
       // Evicted in between, or nobody can tell: then it may be loading, and a load is not silence.
-      isLoading: async () => ['absent', 'unknown'].includes(await look(model)),
+      isLoading: async () => {
+        const now = await look(model);
+        return now === 'silent' ? undefined : now === 'absent' || now === 'unknown';
+      },
       onToolCall: () => log?.warn({ model: model.name }, 'a model called a tool that nobody had offered'),
       onDone: (line) => this.#rate.learn(model.name, line),
       onGivenUp: async ({ by, isLoaded }) => {

@@ -4,7 +4,7 @@ import type { HostView } from '../../limits/host-board.ts';
 import { Breaker } from '../breaker.ts';
 import type { Attempt, BreakerState } from '../breaker.ts';
 import type { ModelCatalog } from './model-catalog.ts';
-import { toHostFault } from './ollama-errors.ts';
+import { OllamaRefusal, toHostFault } from './ollama-errors.ts';
 import type { OllamaHost } from './ollama-host.ts';
 
 export interface OllamaLog {
@@ -41,6 +41,7 @@ export class HostWatch implements Disposable {
   #lostAt: number | undefined;
   #suspectUntil = 0;
   #probing: Promise<void> | undefined;
+  #probedAt = Number.NEGATIVE_INFINITY;
   #isWatching = false;
 
   constructor(options: HostWatchOptions) {
@@ -108,12 +109,17 @@ export class HostWatch implements Disposable {
     }
   }
 
+  /** Somebody has no other host: asks one that has gone whether it is back, before its time. It never throws. */
+  async askEarly(): Promise<void> {
+    const isDue = this.#options.clock.now() - this.#probedAt >= LEAST_WAIT_MS;
+    if (this.isLost && this.#breaker.isUnreachable && (isDue || this.#probing)) await this.#probe();
+  }
+
   /** Its version, or why it does not say it; a host that was lost is not asked between two probes. It never throws. */
   async askVersion(): Promise<string | LLMError> {
     if (this.isLost) return this.#error ?? this.toAwayError();
     try {
-      const { version } = await this.#options.host.ask((client) => client.version(), { limitMs: PROBE_MS });
-      return typeof version === 'string' ? version : 'unknown';
+      return await this.#learnVersion();
     } catch (error) {
       this.#error = toLLMError(error);
       this.#breaker.unanswered();
@@ -134,6 +140,18 @@ export class HostWatch implements Disposable {
 
   [Symbol.dispose](): void {
     this.#stop.abort();
+  }
+
+  /** @throws LLMError */
+  async #learnVersion(): Promise<string> {
+    const options = { limitMs: PROBE_MS, signal: this.#stop.signal };
+    try {
+      const { version } = await this.#options.host.ask((client) => client.version(), options);
+      return typeof version === 'string' ? version : 'unknown';
+    } catch (error) {
+      if (isRefusedPath(error)) return 'unknown';
+      throw error;
+    }
   }
 
   #fail(error: unknown): void {
@@ -180,16 +198,21 @@ export class HostWatch implements Disposable {
   }
 
   async #askBoth(): Promise<void> {
-    const { host, catalog } = this.#options;
+    const { catalog, clock } = this.#options;
     const { signal } = this.#stop;
+    this.#probedAt = clock.now();
     try {
-      await host.ask((client) => client.version(), { limitMs: PROBE_MS, signal });
+      await this.#learnVersion();
       await catalog.refresh(0, PROBE_MS);
       this.#breaker.answered();
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof LLMError) this.#error = error;
-      this.#breaker.unanswered();
+      if (this.waitMs === 0) this.#breaker.unanswered(); // who was asked early is asked no later for that
     }
   }
 }
+
+/** Somebody is there: a proxy, perhaps, that lets nothing through but what replies need. */
+const isRefusedPath = (error: unknown): boolean =>
+  error instanceof LLMError && error.cause instanceof OllamaRefusal && [404, 405].includes(error.cause.status);

@@ -32,9 +32,10 @@ export interface Load {
 
 /**
  * `ready`: it was ready before and is shown still. `unsure`: it is shown, but Ollama shows a model while it loads
- * too. `absent`: not shown, or shown with another window. `unknown`: Ollama does not say.
+ * too. `absent`: not shown, or shown with another window. `unknown`: Ollama does not say. `silent`: it does not say
+ * anything at all.
  */
-export type Readiness = 'ready' | 'unsure' | 'absent' | 'unknown';
+export type Readiness = 'ready' | 'unsure' | 'absent' | 'unknown' | 'silent';
 
 /** A host that takes longer to say what is loaded does not say it. */
 const LOOK_MS = 5_000;
@@ -63,7 +64,7 @@ export class ModelLoader implements Disposable {
   }
 
   /** Where the model stands, as the host says now or said `maxAgeMs` ago. It never throws. */
-  async look(model: OllamaModel, maxAgeMs = FRESH_MS): Promise<Readiness> {
+  async look(model: OllamaModel, maxAgeMs = FRESH_MS): Promise<Exclude<Readiness, 'silent'>> {
     const key = toKey(model);
     if (this.#loads.has(key)) return 'absent';
     await this.refresh(maxAgeMs);

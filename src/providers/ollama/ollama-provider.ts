@@ -66,6 +66,7 @@ export class OllamaProvider implements Provider, HostBoard, AsyncDisposable {
     if (this.#having(name).length === 0) await Promise.all(this.#answering.map(({ watch }) => watch.learnModels(0)));
     const having = this.#having(name);
     if (having.length === 0) throw this.#toMissing(name);
+    if (having.every(({ state }) => state === 'away')) await Promise.all(having.map(({ watch }) => watch.askEarly()));
     if (!having.some((server) => server.state !== 'away' || server.watch.isBelieved)) throw toAwayError(having);
     return this.#describe(name, having);
   }

@@ -13,6 +13,7 @@ import { ModelCatalog } from './model-catalog.ts';
 import type { OllamaModel } from './model-catalog.ts';
 import { ModelLoader } from './model-loader.ts';
 import type { Readiness, RunChore } from './model-loader.ts';
+import { toHostFault } from './ollama-errors.ts';
 import { OllamaHost } from './ollama-host.ts';
 import { pullModel } from './pull-model.ts';
 import type { PullOptions } from './pull-model.ts';
@@ -70,7 +71,7 @@ export class OllamaServer implements AsyncDisposable {
     this.catalog = new ModelCatalog(common);
     this.watch = new HostWatch({ ...common, catalog: this.catalog });
     this.#loader = new ModelLoader(common);
-    this.#chats = new HostChats({ ...common, look: (model) => this.#loader.look(model, 0) });
+    this.#chats = new HostChats({ ...common, look: (model) => this.#look(model, 0) });
   }
 
   /** Replies that it makes for us now. */
@@ -175,7 +176,8 @@ export class OllamaServer implements AsyncDisposable {
   async *#load(model: OllamaModel, signal: AbortSignal): AsyncGenerator<readonly Part[], Readiness> {
     const { clock, deadlines } = this.#options;
     const arrivedAt = clock.now();
-    const readiness = await untilAborted(this.#loader.look(model), signal);
+    const readiness = await untilAborted(this.#look(model), signal);
+    if (readiness === 'silent') throw this.watch.toAwayError();
     if (readiness === 'absent' || readiness === 'unsure') {
       const load = this.#loader.load(model);
       const isQuick = readiness === 'unsure' && (await isDoneWithin(load.done, LOADED_MS, deadlines));
@@ -184,6 +186,13 @@ export class OllamaServer implements AsyncDisposable {
     }
     yield [{ type: 'status', status: { state: 'generating', loadMs: clock.now() - arrivedAt } }];
     return readiness;
+  }
+
+  /** Where the model stands. A host that only takes its time to say that, as it may while it loads, has a version. */
+  async #look(model: OllamaModel, maxAgeMs?: number): Promise<Readiness> {
+    const readiness = await this.#loader.look(model, maxAgeMs);
+    if (readiness !== 'unknown') return readiness;
+    return toHostFault(await this.watch.askVersion()) === 'unreachable' ? 'silent' : readiness;
   }
 
   /** What an error says of the model here, and of the server. */

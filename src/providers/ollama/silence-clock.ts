@@ -7,8 +7,11 @@ export interface SilenceClockOptions {
   /** Up to the first line: longer than `silenceMs` when nobody knows whether the model is loaded. */
   readonly firstLineMs: number;
   readonly loadTimeoutMs: number;
-  /** Asked once, when the first line is late: whether that is because the model is being loaded after all. */
-  readonly isLoading: () => Promise<boolean>;
+  /**
+   * Asked once, when the first line is late: whether that is because the model is being loaded after all. Undefined:
+   * the host answers nobody, and is not waited for.
+   */
+  readonly isLoading: () => Promise<boolean | undefined>;
   /** Called once, with the limit that was passed. */
   readonly onSilence: (limitMs: number) => void;
 }

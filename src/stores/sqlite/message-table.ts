@@ -21,7 +21,8 @@ export class MessageTable {
   readonly #insert;
   readonly #hide;
   readonly #rewrite;
-  readonly #showOnly;
+  readonly #hideAll;
+  readonly #show;
   readonly #find;
   readonly #page;
   readonly #window;
@@ -40,10 +41,17 @@ export class MessageTable {
       database,
       'UPDATE message SET body = :body WHERE conversation = :conversation AND position = :position',
     );
-    this.#showOnly = prepareQuery(
+    // Two statements, each by its index: rows that stay as they are, bodies and all, are not written again.
+    this.#hideAll = prepareQuery(
       database,
-      `UPDATE message SET sendable = position IN (SELECT value FROM json_each(:positions))
-       WHERE conversation = :conversation AND position > :after`,
+      `UPDATE message INDEXED BY message_sendable SET sendable = 0
+       WHERE conversation = :conversation AND sendable = 1 AND position > :after
+         AND position NOT IN (SELECT value FROM json_each(:positions))`,
+    );
+    this.#show = prepareQuery(
+      database,
+      `UPDATE message SET sendable = 1
+       WHERE conversation = :conversation AND sendable = 0 AND position IN (SELECT value FROM json_each(:positions))`,
     );
     this.#find = prepareQuery<MessageRow>(
       database,
@@ -83,7 +91,9 @@ export class MessageTable {
 
   /** Makes these positions the window after `after`: no other is in it. */
   showOnly(conversation: number, after: number, positions: readonly number[]): void {
-    this.#showOnly.run({ conversation, after, positions: JSON.stringify(positions) });
+    const shown = JSON.stringify(positions);
+    this.#hideAll.run({ conversation, after, positions: shown });
+    this.#show.run({ conversation, positions: shown });
   }
 
   /** The newest `limit` messages below `before`, oldest first. */

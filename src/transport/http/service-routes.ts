@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { ServiceHealth } from '../../chat/health.ts';
-import { Alive, Health, Models } from '../../protocol/rest.ts';
+import { Alive, Health, Models } from '../../protocol/service.ts';
 import { sendFailure } from './http-errors.ts';
 import { answer, failures, type RouteParts, type Routes } from './routes.ts';
 

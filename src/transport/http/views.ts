@@ -19,7 +19,14 @@ export const toConversation = (view: ConversationView): Conversation => ({
   updated_at: view.updatedAt,
   message_count: view.messageCount,
   active_reply: view.activeReply ?? null,
+  summary: toSummary(view.summary),
 });
+
+const toSummary = (summary: ConversationView['summary']): Conversation['summary'] => {
+  if (!summary) return null;
+  const { text, position, model, createdAt } = summary;
+  return { text, position, model, created_at: createdAt };
+};
 
 /** What is to change, in the service's words. */
 export const fromPatch = ({ title, system_prompt, metadata }: Wire.ConversationPatch): ConversationPatch => ({

@@ -19,6 +19,25 @@ describe('/conversations', () => {
     });
   });
 
+  it('shows what the model is told of the turns that it is not sent any more', async () => {
+    await using service = await RunningService.start({ settings: { LLM_SUMMARIZE: 'true', LLM_MAX_TURNS: '4' } });
+    const ask = (user_input: string) => service.post('/generate_response', { conversation_id: 'c1', user_input });
+    const read = async () => (await service.call('/conversations/c1')).body['summary'];
+    for (const word of ['one', 'two', 'three']) await ask(word);
+    const isJob = ({ prompt }: { readonly prompt: string }) => prompt.includes('Sum up our whole conversation');
+    const isKept = /^llm_store_seconds_count\{[^}]*operation="keepSummary"[^}]*\} 1$/m;
+    await expect.poll(async () => (await service.call('/metrics')).text).toMatch(isKept);
+    const salt = service.ollama.ledger.chats.find(isJob)?.salt ?? '';
+    for (const word of ['four', 'five']) {
+      expect(await read()).toBeNull();
+      await ask(word);
+    }
+    const summary = { position: 4, model: 'tiny-chat', created_at: expect.stringMatching(/Z$/) };
+    expect(await read()).toEqual({ ...summary, text: expect.stringContaining(salt) });
+    const list = await service.call('/conversations?limit=1');
+    expect(list.body['conversations']).toMatchObject([{ conversation_id: 'c1', summary }]);
+  });
+
   it('does not create one twice', async () => {
     await using service = await RunningService.start();
     await service.post('/conversations', { conversation_id: 'c1' });
