@@ -57,6 +57,8 @@ export interface ErrorDetails {
   readonly activeMessageId?: string;
   /** It can pass by itself: worth another attempt as long as nobody has seen any output. */
   readonly transient?: boolean;
+  /** For who makes that other attempt at the same host: it does not pass sooner. */
+  readonly leastDelayMs?: number;
   /** Another host may do what this one cannot: worth an attempt there, as long as nobody has seen any output. */
   readonly elsewhere?: boolean;
   /** The foreign error behind ours: for the log, never for a client. */
@@ -80,6 +82,7 @@ export abstract class LLMError extends Error {
   readonly retryAfterMs: number | undefined;
   readonly activeMessageId: string | undefined;
   readonly transient: boolean;
+  readonly leastDelayMs: number;
   readonly elsewhere: boolean;
 
   constructor(message: string, details: ErrorDetails = {}) {
@@ -88,6 +91,7 @@ export abstract class LLMError extends Error {
     this.retryAfterMs = details.retryAfterMs;
     this.activeMessageId = details.activeMessageId;
     this.transient = details.transient ?? false;
+    this.leastDelayMs = details.leastDelayMs ?? 0;
     this.elsewhere = details.elsewhere ?? false;
   }
 

@@ -47,6 +47,9 @@ export interface ServiceObserver {
   timeStore(operation: string, result: 'ok' | 'error', seconds: number): void;
 }
 
+/** Nobody waits longer for hosts that are away: who is back in time is met within 2 s. */
+const LONGEST_AWAY_MS = 20_000;
+
 /**
  * The service without a wire, built from the settings: import it into an app of your own, or let `app.ts` put
  * socket and HTTP in front of it. Await `initialize()` before use, and `close()` at the end.
@@ -106,7 +109,7 @@ export const openChatService = async (config: Config, given: Partial<Surrounding
     slots: config.concurrency,
     limit: config.queueLimit,
     timeoutMs: config.queueTimeoutMs,
-    awayTimeoutMs: config.timeoutMs,
+    awayTimeoutMs: Math.min(config.timeoutMs, LONGEST_AWAY_MS),
     ...(config.hostRate !== undefined && {
       admit: (host: string, signal: AbortSignal) => limiters.of(host).takeReply(signal),
     }),

@@ -67,5 +67,6 @@ const toBoard = (hosts: readonly SimulatedHost[], { loadMs }: HostSpeed): HostBo
   hosts: hosts.map(({ name }) => name),
   view: (model) =>
     hosts.map((host) => ({ host: host.name, state: 'up', hasModel: true, isLoaded: host.has(model), loadMs })),
+  seek: () => undefined,
   onChange: () => ({ [Symbol.dispose]: () => undefined }), // nothing fails on this evening
 });

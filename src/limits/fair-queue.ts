@@ -15,7 +15,7 @@ export interface FairQueueOptions {
   readonly board: HostBoard;
   /** How many may be served by one host at once. */
   readonly slots: number;
-  /** How many may wait, for all models together. */
+  /** How many may wait, for all models together; and as many whose places are held. */
   readonly limit: number;
   /** How long one may wait. */
   readonly timeoutMs: number;
@@ -24,6 +24,9 @@ export interface FairQueueOptions {
   /** Asked by who has a slot: resolves when the host takes one more; rejects with the signal's reason. */
   readonly admit?: (host: string, signal: AbortSignal) => Promise<void>;
 }
+
+/** Hosts that have gone are sought so often for those who have no other. */
+const SEEK_MS = 2_000;
 
 /**
  * A bounded queue in front of the hosts' slots, fair between callers: they are served turn by turn, so that one with
@@ -44,6 +47,9 @@ export class FairQueue implements Disposable {
   readonly #load: HostLoad;
   readonly #alarm: Alarm;
   readonly #subscription: Disposable;
+  /** When those hosts were last sought that have gone. */
+  #soughtAt = Number.NEGATIVE_INFINITY;
+  #isClosed = false;
 
   constructor(options: FairQueueOptions) {
     this.#options = options;
@@ -59,6 +65,10 @@ export class FairQueue implements Disposable {
   /** How many wait. */
   get waiting(): number {
     return this.#line.size;
+  }
+
+  get #heldPlaces(): number {
+    return this.#line.inOrder().filter(({ isHeld }) => isHeld).length;
   }
 
   /** How many are being served. */
@@ -84,7 +94,7 @@ export class FairQueue implements Disposable {
     const place = new QueuedPlace(asker, this.#options, this.#side);
     this.#line.add(place);
     this.#assign();
-    const isRefused = place.isWaiting && this.#line.size > this.#options.limit + this.#lent.size;
+    const isRefused = place.isWaiting && this.#line.size - this.#heldPlaces > this.#options.limit + this.#lent.size;
     if (isRefused) this.#line.remove(place);
     else if (place.isWaiting) for (const askBack of this.#lent.values()) askBack();
     this.#tell();
@@ -106,6 +116,7 @@ export class FairQueue implements Disposable {
 
   /** Ends the clocks; who waits is not served any more. */
   [Symbol.dispose](): void {
+    this.#isClosed = true;
     this.#subscription[Symbol.dispose]();
     this.#alarm[Symbol.dispose]();
   }
@@ -119,6 +130,10 @@ export class FairQueue implements Disposable {
       this.#served.get(place.host)?.delete(place);
       if (heldMs !== undefined) this.#times.add(place.model, heldMs);
       this.#proceed();
+    },
+    hold: (place) => {
+      if (this.#heldPlaces >= this.#options.limit) throw this.#full(place.model);
+      place.isHeld = true;
     },
     resume: (place) => {
       place.isHeld = false;
@@ -140,6 +155,9 @@ export class FairQueue implements Disposable {
       this.#served.get(place.host)?.delete(place);
       this.#proceed();
     },
+    hold: (place) => {
+      place.isHeld = true;
+    },
     resume: (place) => {
       place.isHeld = false;
     },
@@ -154,6 +172,7 @@ export class FairQueue implements Disposable {
   };
 
   #proceed(): void {
+    if (this.#isClosed) return;
     this.#assign();
     this.#lend();
     this.#tell();
@@ -196,6 +215,7 @@ export class FairQueue implements Disposable {
       board,
       load: this.#load,
       lastHost: (conversation) => this.#lastHosts.get(conversation),
+      replyMs: (model) => this.#times.meanMs(model),
       now: clock.now(),
       awayTimeoutMs,
     });
@@ -216,6 +236,7 @@ export class FairQueue implements Disposable {
 
   /** Everybody's place among those who wait for the same model, and when to look again though nothing has happened. */
   #tell(): void {
+    if (this.#isClosed) return;
     const now = this.#options.clock.now();
     const positions = new Map<string, number>();
     let dueAt = Number.POSITIVE_INFINITY;
@@ -225,7 +246,20 @@ export class FairQueue implements Disposable {
       place.moveTo(position);
       for (const at of [place.loadAt, place.failAt]) if (at !== undefined && at > now) dueAt = Math.min(dueAt, at);
     }
+    dueAt = Math.min(dueAt, this.#seek());
     this.#alarm.set(Number.isFinite(dueAt) ? dueAt : undefined);
+  }
+
+  /** Has the hosts asked whether they are back, for who can be served by none; when that is due again. */
+  #seek(): number {
+    const { board, clock } = this.#options;
+    const away = this.#line.inOrder().filter(({ failAt }) => failAt !== undefined);
+    if (away.length === 0) return Number.POSITIVE_INFINITY;
+    if (clock.now() >= this.#soughtAt + SEEK_MS) {
+      this.#soughtAt = clock.now();
+      for (const model of new Set(away.map((place) => place.model))) board.seek(model);
+    }
+    return this.#soughtAt + SEEK_MS;
   }
 
   #expectedMs(model: string, position: number): number | undefined {
@@ -242,7 +276,7 @@ export class FairQueue implements Disposable {
 
   #unavailable({ model }: QueuedPlace): BackendUnavailableError {
     const { board, awayTimeoutMs } = this.#options;
-    const waited = `for ${awayTimeoutMs / 1000} s (LLM_TIMEOUT)`;
+    const waited = `for ${awayTimeoutMs / 1000} s`;
     return new BackendUnavailableError(
       board.view(model).some(({ hasModel }) => hasModel)
         ? `No Ollama host that has the model ${JSON.stringify(model)} could be asked ${waited}. Check that Ollama runs, and try again.`

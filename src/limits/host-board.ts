@@ -19,6 +19,11 @@ export interface HostBoard {
   /** Their names, in the order of the settings. */
   readonly hosts: readonly string[];
   view(model: string): readonly HostView[];
-  /** Calls `listener` when a host may be asked that could not be before, or has another model; until disposed. */
+  /** Somebody waits for the model while no host that has it can be asked: asks those that had gone whether they are back. */
+  seek(model: string): void;
+  /**
+   * Calls `listener` when a host may be asked that could not be before, has another model, or has another one loaded;
+   * until disposed.
+   */
   onChange(listener: () => void): Disposable;
 }

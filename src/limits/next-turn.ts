@@ -21,6 +21,8 @@ export interface TurnInput<One extends Seeker> {
   readonly board: HostBoard;
   readonly load: HostLoad;
   readonly lastHost: (conversation: string) => string | undefined;
+  /** How long a slot is taken by a reply of the model, as it was measured; 0 before that. */
+  readonly replyMs: (model: string) => number;
   readonly now: number;
   readonly awayTimeoutMs: number;
 }
@@ -34,7 +36,8 @@ export interface Turn<One> {
  * The first who can be served now, and where. A load is dear, and it pushes another model out. So who needs one lets
  * pass those who wait for what the host has loaded, and waits itself where its model is loaded on a busy host: for as
  * long as the load would take, since it first could have been made. Where nobody wants what it pushes out, it could be
- * made for all who wait; else for the first of them, as the others are waited for as well. Nobody starves.
+ * made for all who wait; else for the first of them, as the others are waited for as well. A load that is shorter than
+ * a reply of theirs waits for twice as long as it takes, or two models would take turns. Nobody starves.
  */
 export const findTurn = <One extends Seeker>(input: TurnInput<One>): Turn<One> | undefined => {
   const usable = memoize((model: string) => findUsable(input.board, model, input.load));
@@ -54,7 +57,10 @@ export const findTurn = <One extends Seeker>(input: TurnInput<One>): Turn<One> |
     if (!best) continue;
     if (best.isLoaded) return { seeker, host: best.host };
     const unwanted = choose(free.filter(({ host }) => isOnly(wantedBy().get(host), seeker.model)));
-    if (unwanted || !offered.has(best.host)) seeker.loadAt ??= input.now + best.loadMs;
+    if (unwanted || !offered.has(best.host)) {
+      const pushedOut = unwanted ? undefined : wantedBy().get(best.host);
+      seeker.loadAt ??= input.now + toPatienceMs(best.loadMs, [...(pushedOut ?? [])].map(input.replyMs));
+    }
     if (!unwanted) offered.add(best.host);
     const isPatient = seeker.loadAt === undefined || input.now < seeker.loadAt;
     if (isPatient && hosts.some((host) => isWarmAndBusy(host, input.load))) continue;
@@ -66,6 +72,10 @@ export const findTurn = <One extends Seeker>(input: TurnInput<One>): Turn<One> |
   }
   return undefined;
 };
+
+/** As long as a load takes; twice as long where a reply of those that it pushes out takes longer. */
+const toPatienceMs = (loadMs: number, repliesMs: readonly number[]): number =>
+  repliesMs.some((replyMs) => replyMs > loadMs) ? 2 * loadMs : loadMs;
 
 /** Worth a wait; not so a host that was silent. */
 const isWarmAndBusy = (host: HostView, load: HostLoad): boolean =>

@@ -20,7 +20,10 @@ export interface Place extends Disposable {
    * @throws the signal's reason: it has left the queue
    */
   wait(signal: AbortSignal): AsyncGenerator<QueuePosition, void>;
-  /** Keeps its place in the queue and takes no slot until it is waited for: what it needs is not there yet. */
+  /**
+   * Keeps its place in the queue and takes no slot until it is waited for: what it needs is not there yet.
+   * @throws QueueFullError when as many are held as may wait
+   */
   hold(): void;
   /** Where it is to be asked; throws before its turn has come. */
   readonly host: string;
@@ -53,6 +56,11 @@ export interface QueueSide {
   leave(place: QueuedPlace): void;
   /** `heldMs`: how long the slot was taken; undefined where nothing came of it, which says nothing of the next. */
   release(place: QueuedPlace, heldMs: number | undefined): void;
+  /**
+   * From now on it is held.
+   * @throws QueueFullError when too many are
+   */
+  hold(place: QueuedPlace): void;
   /** It is not held any more. */
   resume(place: QueuedPlace): void;
   /** Its slot is free, and it is the next. */
@@ -121,8 +129,8 @@ export class QueuedPlace implements Place, Seeker {
   }
 
   hold(): void {
-    if (this.#state === 'left') return;
-    this.isHeld = true;
+    if (this.#state === 'left' || this.isHeld) return;
+    this.#queue.hold(this);
     this.failAt = undefined;
     if (this.#state === 'waiting') return;
     this.#state = 'waiting';

@@ -11,6 +11,11 @@ export class ServiceTimes {
     this.#meanMs.set(model, meanMs === undefined ? ms : meanMs + (ms - meanMs) * WEIGHT);
   }
 
+  /** How long one takes; 0 before anything was measured. */
+  meanMs(model: string): number {
+    return this.#meanMs.get(model) ?? 0;
+  }
+
   /** When the request at `position` may expect its turn; undefined before anything was measured, or without slots. */
   expectedMs(model: string, position: number, slots: number): number | undefined {
     const meanMs = this.#meanMs.get(model);

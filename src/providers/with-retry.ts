@@ -22,8 +22,8 @@ const MAX_REPLACED_SILENCES = 1;
 
 /**
  * Tries a failed call again as long as nobody has seen any of its output: when its failure can pass by itself, or when
- * another host may do what this one cannot. On a host that was tried before it waits first, longer each time; where a
- * request has a route, that says which host is next. Before the wait, or when the call goes elsewhere, it says so by a
+ * another host may do what this one cannot. On a host that was tried before it waits first, longer each time, and never
+ * less than the failure takes to pass; where a request has a route, that says which host is next. Before the wait, or when the call goes elsewhere, it says so by a
  * `retrying` status.
  */
 export const withRetry = (provider: Provider, policy: RetryPolicy): Provider => {
@@ -75,7 +75,7 @@ class Retries {
         if (hasSpoken || !this.#mayTryAgain(error)) throw error;
         if (!error.transient && !(await this.#moveOn(error))) throw error;
         yield [{ type: 'status', status: { state: 'retrying', attempt: (this.#retries += 1) } }];
-        if (error.transient && !(await this.#moveOn(error))) await this.#wait();
+        if (error.transient && !(await this.#moveOn(error))) await this.#wait(error);
       }
     }
   }
@@ -114,10 +114,10 @@ class Retries {
     return false;
   }
 
-  async #wait(): Promise<void> {
+  async #wait({ leastDelayMs }: LLMError): Promise<void> {
     const { clock, ids } = this.#policy;
     const { signal } = this.#call;
-    await untilAborted(clock.sleep(toDelay(this.#retries - 1, ids), signal), signal);
+    await untilAborted(clock.sleep(leastDelayMs + toDelay(this.#retries - 1, ids), signal), signal);
   }
 }
 

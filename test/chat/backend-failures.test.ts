@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { inTime, VirtualClock } from '../support/virtual-clock.ts';
 import { openChatRig, type ChatRig } from '../support/chat-service.ts';
 
 /**
@@ -10,6 +11,9 @@ import { openChatRig, type ChatRig } from '../support/chat-service.ts';
 const SCALED = { LLM_TIMEOUT: '0.4', LLM_LOAD_TIMEOUT: '3', LLM_TURN_TIMEOUT: '5', LLM_MAX_RETRIES: '1' };
 
 const open = (): Promise<ChatRig> => openChatRig({ settings: SCALED });
+
+/** With time enough, which goes on by itself: for what is asked again after a while. */
+const PATIENT = { ...SCALED, LLM_TIMEOUT: '300', LLM_LOAD_TIMEOUT: '300', LLM_TURN_TIMEOUT: '600' };
 
 interface Case {
   readonly script: string;
@@ -80,8 +84,10 @@ describe('before the first token', () => {
     { script: 'empty', what: 'an empty answer', code: 'empty_response', retryable: false, attempts: 1 },
     { script: 'done-alone', what: 'counted tokens and no text', code: 'empty_response', retryable: false, attempts: 1 },
   ])('$what ($script) ends as $code', async ({ script, code, retryable, attempts }) => {
-    await using rig = await open();
-    const answer = await rig.chat.generateResponse('c1', `[[${script}]]`);
+    const clock = attempts > 1 ? new VirtualClock() : undefined;
+    await using rig = clock ? await openChatRig({ settings: PATIENT, surroundings: { clock } }) : await open();
+    const answering = rig.chat.generateResponse('c1', `[[${script}]]`);
+    const answer = await (clock ? inTime(clock, answering) : answering);
     expect(answer).toMatchObject({ success: false, code, retryable, seq: expect.any(Number) });
     expect(rig.ollama.ledger.chats).toHaveLength(attempts);
     const { messages } = (await rig.chat.listMessages('c1')) as unknown as { messages: object[] };
@@ -91,11 +97,21 @@ describe('before the first token', () => {
     ]);
   });
 
-  it.each(['busy', 'runner-stopped', 'no-longer-running', 'no-slots', 'no-done:0', 'cut-off:0'])(
-    'a failure that passes (%s) is tried again unseen',
-    async (script) => {
-      await using rig = await open();
-      const answer = await rig.chat.generateResponse('c1', `[[first:1:${script}]]`);
+  it.each([
+    ['busy', 1_000],
+    ['runner-stopped', 2_000],
+    ['no-longer-running', 2_000],
+    ['no-slots', 2_000],
+    ['no-done:0', 0],
+    ['cut-off:0', 0],
+  ])(
+    'a failure that passes (%s) is tried again unseen, by the same host after %i ms at least',
+    async (script, leastMs) => {
+      const clock = new VirtualClock();
+      await using rig = await openChatRig({ settings: PATIENT, surroundings: { clock } });
+      const begunAt = clock.now();
+      const answer = await inTime(clock, rig.chat.generateResponse('c1', `[[first:1:${script}]]`), 10);
+      expect(clock.now() - begunAt).toBeGreaterThanOrEqual(leastMs);
       expect(answer).toMatchObject({ success: true, finishReason: 'stop' });
       expect(answer.success && answer.response).toContain(rig.ollama.ledger.chats[1]?.salt);
       expect(answer.success && answer.response).not.toContain(rig.ollama.ledger.chats[0]?.salt ?? 'none');

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { inTime, VirtualClock } from '../support/virtual-clock.ts';
 import { HostsRig, load } from './hosts-rig.ts';
 
 /**
@@ -189,6 +190,35 @@ describe('when no host is there', () => {
     await rig.ollama(1).restart();
     await expectAnswerOfSecond(rig, await answer);
     expect(rig.asked).toEqual([0, 1]);
+  });
+
+  it('a request waits for 20 s, however long LLM_TIMEOUT is', async () => {
+    const clock = new VirtualClock();
+    await using rig = await HostsRig.open({ ollamas: [{}], settings: { LLM_TIMEOUT: '300' }, surroundings: { clock } });
+    await rig.chat.health();
+    await rig.ollama(0).kill();
+    const begunAt = clock.now();
+    const answer = await inTime(clock, ask(rig));
+    expect(answer).toMatchObject({ code: 'backend_unavailable', error: expect.stringContaining('Is Ollama running?') });
+    expect(clock.now() - begunAt).toBeGreaterThanOrEqual(20_000);
+    expect(clock.now() - begunAt).toBeLessThanOrEqual(25_000);
+  });
+
+  it('a request is answered within seconds when the only one is back, however long that was away', async () => {
+    const clock = new VirtualClock();
+    await using rig = await HostsRig.open({ ollamas: [{}], settings: { LLM_TIMEOUT: '300' }, surroundings: { clock } });
+    await rig.chat.health();
+    await rig.ollama(0).kill();
+    const begunAt = clock.now();
+    await inTime(clock, ask(rig));
+    // Unasked, it was looked for after 2, 6, 14 and 26 s, and would be again after 38.
+    while (clock.now() < begunAt + 27_000) await clock.advance(100);
+    const answer = ask(rig, 'c2');
+    for (let step = 0; step < 10; step++) await clock.advance(100);
+    await rig.ollama(0).restart();
+    const backAt = clock.now();
+    expect(await inTime(clock, answer, 10)).toMatchObject({ success: true });
+    expect(clock.now() - backAt).toBeLessThanOrEqual(4_000);
   });
 
   it('a request waits for LLM_TIMEOUT, and says then that none was there', async () => {

@@ -122,6 +122,28 @@ describe('who waits for one model', () => {
   });
 });
 
+/** Sixteen requests at once, for two models by turns, of which the host holds one; gives the models as served. */
+const serveMixed = async (loadMs: number, replyMs: number): Promise<readonly string[]> => {
+  const { clock, board, enter } = openQueue({ hosts: { a: host('mx', 'm', { loadMs }) } });
+  const served: string[] = [];
+  const ask = async (caller: string, model: string): Promise<void> => {
+    using place = enter(caller, model);
+    await follow(place).turn;
+    served.push(model);
+    const isCold = !board.host('a').loaded.has(model);
+    board.change('a', { loaded: new Set(model) });
+    await clock.sleep(replyMs + (isCold ? loadMs : 0));
+  };
+  const measured = ask('zoe', 'm');
+  await clock.advance(replyMs);
+  await measured;
+  served.length = 0;
+  const asked = Array.from({ length: 16 }, (_, index) => ask(`caller ${index}`, index % 2 === 0 ? 'm' : 'x'));
+  await clock.advance(60_000);
+  await Promise.all(asked);
+  return served;
+};
+
 describe('a load', () => {
   it('is not made where the model is loaded and soon free', async () => {
     const { clock, enter } = openQueue({ hosts: { a: host('m'), b: host('m', 'm') } });
@@ -171,6 +193,22 @@ describe('a load', () => {
     free(first);
     await clock.settle();
     expect(second.host).toBe('a');
+  });
+
+  it.each([
+    { what: 'twice as long as itself, where a reply takes longer', loadMs: 300, replyMs: 400, passed: 2 },
+    { what: 'no longer than that, however long a reply takes', loadMs: 300, replyMs: 700, passed: 1 },
+    { what: 'as long as itself, where a reply is shorter', loadMs: 2_000, replyMs: 500, passed: 4 },
+  ])('lets those pass who wait for what the host has loaded, for $what', async ({ loadMs, replyMs, passed }) => {
+    const served = await serveMixed(loadMs, replyMs);
+    expect(served.indexOf('x')).toBe(1 + passed); // the first one has the slot before anybody waits
+  });
+
+  it('is not made for every other reply where it is short', async () => {
+    const served = await serveMixed(300, 500);
+    const loads = served.filter((model, index) => model !== (served[index - 1] ?? 'm'));
+    expect(served).toHaveLength(16);
+    expect(loads.length).toBeLessThanOrEqual(3);
   });
 
   it('lets those pass who wait for what the host has loaded, for as long as it takes itself', async () => {
@@ -335,7 +373,7 @@ describe('while no host can be asked', () => {
     const { turn } = follow(enter('ann'));
     await clock.advance(30_000);
     await expect(turn).rejects.toThrow(BackendUnavailableError);
-    await expect(turn).rejects.toThrow('No Ollama host that has the model "m" could be asked for 30 s (LLM_TIMEOUT)');
+    await expect(turn).rejects.toThrow('No Ollama host that has the model "m" could be asked for 30 s. Check');
     expect(queue.waiting).toBe(0);
   });
 
@@ -365,6 +403,34 @@ describe('while no host can be asked', () => {
     expect(waiting.host).toBe('a');
   });
 
+  it('those that have gone are sought every 2 s for each model, until one is there', async () => {
+    const { clock, board, enter } = openQueue({ hosts: { a: { state: 'away', models: new Set('mx') } } });
+    const waiting = follow(enter('ann'));
+    enter('bob');
+    enter('ann', 'x');
+    expect(board.sought).toEqual(['m']);
+    await clock.advance(1_999);
+    expect(board.sought).toEqual(['m']);
+    await clock.advance(1);
+    expect(board.sought).toEqual(['m', 'm', 'x']);
+    await clock.advance(4_000);
+    expect(board.sought).toEqual(['m', 'm', 'x', 'm', 'x', 'm', 'x']);
+    board.change('a', { state: 'up' });
+    await waiting.turn;
+    await clock.advance(10_000);
+    expect(board.sought).toHaveLength(7);
+  });
+
+  it('those that have gone are not sought for who waits for a slot or for a download', async () => {
+    const { clock, board, enter } = openQueue();
+    enter('ann');
+    enter('bob');
+    enter('cy', 'new').hold();
+    const { length: before } = board.sought; // as long as nobody knew that it would be held
+    await clock.advance(10_000);
+    expect(board.sought).toHaveLength(before);
+  });
+
   it('the queue has its bound', () => {
     const { enter } = openQueue({ hosts: { a: { state: 'away' } }, limit: 2 });
     enter('ann');
@@ -391,5 +457,21 @@ describe('a queue that is disposed', () => {
     expect(board.listeners).toBe(0);
     await clock.advance(60_000);
     expect(queue.waiting).toBe(1); // nobody looked
+  });
+
+  it('serves nobody any more, and sets no timer, when a place is given back late', async () => {
+    const { clock, board, queue, enter } = openQueue();
+    const served = enter('ann');
+    const waiting = enter('bob');
+    const leaving = enter('cy', 'new');
+    queue[Symbol.dispose]();
+    const { length: sought } = board.sought;
+    leaving[Symbol.dispose]();
+    free(served);
+    await clock.advance(60_000);
+    expect(queue).toMatchObject({ waiting: 1, serving: 0 });
+    expect(board.sought).toHaveLength(sought);
+    expect(clock.timers).toBe(0);
+    free(waiting);
   });
 });

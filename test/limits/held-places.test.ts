@@ -31,11 +31,31 @@ describe('a place that is held', () => {
     expect(await follow(third).turn).toBe('a');
   });
 
-  it('counts as one of those who wait', () => {
-    const { enter } = openQueue({ hosts: { a: host('m') }, limit: 1 });
+  it('does not count as one of those who wait for a slot', () => {
+    const { queue, enter } = openQueue({ hosts: { a: host('m', 'm') }, limit: 1 });
     using held = enter('ann', 'new');
     held.hold();
-    expect(() => enter('bob', 'new')).toThrow('LLM_QUEUE_LIMIT');
+    using served = enter('ann');
+    using waiting = enter('bob');
+    expect(served.host).toBe('a');
+    expect(() => enter('cy')).toThrow('LLM_QUEUE_LIMIT');
+    expect(queue.waiting).toBe(2);
+    waiting[Symbol.dispose]();
+  });
+
+  it('is refused when as many are held as may wait for a slot', () => {
+    const { queue, enter } = openQueue({ hosts: { a: host('m') }, limit: 1 });
+    using held = enter('ann', 'new');
+    held.hold();
+    held.hold(); // once more is the same
+    using second = enter('bob', 'new');
+    expect(() => second.hold()).toThrow('LLM_QUEUE_LIMIT');
+    second[Symbol.dispose]();
+    held[Symbol.dispose]();
+    expect(queue.waiting).toBe(0);
+    using third = enter('cy', 'new');
+    third.hold();
+    expect(queue.waiting).toBe(1);
   });
 
   it('gives its slot back where it had one', async () => {

@@ -60,17 +60,17 @@ describe('what Ollama refused', () => {
   });
 
   it.each([
-    [503, 'server busy, please try again.  maximum pending requests exceeded'],
-    [500, 'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error'],
-    [500, 'llama runner process no longer running: -1'],
-    [500, 'llama-server process no longer running: exit status 1'],
-    [500, 'Post "http://127.0.0.1:40123/completion": dial tcp 127.0.0.1:40123: connect: connection refused'],
-    [500, 'no slots available after 10 retries'],
-    [200, 'an error was encountered while running the model: unexpected EOF'],
-    [502, '<html>bad gateway</html>'],
-    [499, 'request canceled'],
-  ])('with %i and "%s" can pass by itself', (status, text) => {
-    expect(fromText(status, text)).toMatchObject({ code: 'backend_unavailable', transient: true });
+    [503, 'server busy, please try again.  maximum pending requests exceeded', 1_000],
+    [500, 'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error', 2_000],
+    [500, 'llama runner process no longer running: -1', 2_000],
+    [500, 'llama-server process no longer running: exit status 1', 2_000],
+    [500, 'Post "http://127.0.0.1:40123/completion": dial tcp 127.0.0.1:40123: connect: connection refused', 2_000],
+    [500, 'no slots available after 10 retries', 2_000],
+    [200, 'an error was encountered while running the model: unexpected EOF', 2_000],
+    [502, '<html>bad gateway</html>', 0],
+    [499, 'request canceled', 0],
+  ])('with %i and "%s" can pass by itself, at the same host after %i ms', (status, text, leastDelayMs) => {
+    expect(fromText(status, text)).toMatchObject({ code: 'backend_unavailable', transient: true, leastDelayMs });
   });
 
   it.each([

@@ -167,10 +167,10 @@ describe('a host that is lost', () => {
     const clock = new VirtualClock();
     const rig = await open({ clock });
     await rig.provider.findModel('tiny-chat');
-    let changes = 0;
-    using _listening = rig.provider.onChange(() => void (changes += 1));
     await lose(rig);
     expect(rig.states).toEqual(['away', 'up']);
+    let changes = 0;
+    using _listening = rig.provider.onChange(() => void (changes += 1));
     await rig.both[0].restart();
     await clock.advance(1_900);
     expect(changes).toBe(0);
@@ -261,6 +261,29 @@ describe('a host that is lost', () => {
     await rig.both[0].restart();
     expect(await rig.provider.findModel('tiny-chat')).toMatchObject({ name: 'tiny-chat:latest' });
     expect(rig.states[0]).toBe('up');
+  });
+
+  it('is asked at once where somebody seeks it, and only when it had gone', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock });
+    const [first, second] = rig.both;
+    await rig.provider.findModel('tiny-chat');
+    await lose(rig);
+    for (let failure = 0; failure < 5; failure++) {
+      second.next('runner-stopped');
+      await rig.askAt(second);
+    }
+    expect(rig.states).toEqual(['away', 'away']);
+    await advanceMinute(clock);
+    await advanceUntil(clock, () => rig.states[1] === 'trial');
+    const probes = second.ledger.requestsTo('/api/version').length;
+    await first.restart();
+    rig.provider.seek('tiny-chat');
+    rig.provider.seek('tiny-chat');
+    await first.ledger.until((ledger) => ledger.requestsTo('/api/version').length > 0);
+    await advanceUntil(clock, () => rig.states[0] === 'up', 10);
+    expect(first.ledger.requestsTo('/api/version')).toHaveLength(1);
+    expect(second.ledger.requestsTo('/api/version')).toHaveLength(probes);
   });
 
   it('is asked once a second at most by those who have no other, and no later for that by the service', async () => {
@@ -458,6 +481,84 @@ describe('a model on a host', () => {
       'the model could not be loaded',
       'the model is loaded',
     ]);
+  });
+
+  it('is loaded ahead once on a host that comes later, too', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock });
+    const [first, second] = rig.both;
+    await first.kill();
+    await rig.provider.preload('tiny-chat');
+    expect(rig.ollamas.map(({ ledger }) => ledger.loads.length)).toEqual([0, 1]);
+    await clock.advance(30_000);
+    await first.restart();
+    await advanceUntil(clock, () => first.ledger.loads.length > 0, 500);
+    await first.ledger.until(({ loads }) => loads[0]?.outcome === 'loaded');
+    await lose(rig);
+    await first.restart();
+    await advanceUntil(clock, () => rig.states[0] === 'up');
+    await advanceMinute(clock);
+    expect(first.ledger.loads).toHaveLength(1);
+    expect(second.ledger.loads).toHaveLength(1);
+  });
+
+  it('is loaded ahead on hosts that come one after the other, be it from behind a proxy', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock });
+    const [first, second] = rig.both;
+    await first.kill();
+    for (const path of QUESTIONS) second.fail(path, { status: 502 });
+    await rig.provider.preload('tiny-chat');
+    expect(rig.log).toContain('no host has the model that was to be loaded');
+    second.heal();
+    await advanceUntil(clock, () => second.ledger.loads.length > 0, 500);
+    await first.restart();
+    await advanceUntil(clock, () => first.ledger.loads.length > 0, 500);
+    expect(rig.ollamas.map(({ ledger }) => ledger.loads.length)).toEqual([1, 1]);
+  });
+
+  it('is loaded ahead where it is pulled later', async () => {
+    const rig = await open({ ollamas: [{ models: [] }] });
+    await rig.provider.preload('tiny-chat');
+    const [only] = rig.ollamas;
+    only?.addModel({ name: 'tiny-chat' });
+    await rig.provider.findModel('tiny-chat');
+    await only?.ledger.until(({ loads }) => loads.length === 1);
+    expect(rig.log).toEqual(['no host has the model that was to be loaded', 'loading the model']);
+  });
+
+  it('that is loaded, or is no more, is a change that is told', async () => {
+    const clock = new VirtualClock();
+    const rig = await open({ clock });
+    const [first] = rig.both;
+    await rig.provider.findModel('tiny-chat');
+    const told: boolean[] = [];
+    using _listening = rig.provider.onChange(
+      () => void told.push(rig.provider.view('tiny-chat').some(({ isLoaded }) => isLoaded)),
+    );
+    await rig.askAt(first);
+    await rig.askAt(first);
+    expect(told).toEqual([true]);
+    first.crashRunner('tiny-chat');
+    await clock.advance(2_100);
+    await rig.provider.findModel('tiny-chat');
+    expect(told).toEqual([true, false]);
+    await clock.advance(2_100);
+    await rig.provider.findModel('tiny-chat');
+    expect(told).toEqual([true, false]);
+  });
+
+  it('that another one has pushed out is known to be gone when that is loaded', async () => {
+    const rig = await open({ ollamas: [{}] });
+    const [only] = rig.ollamas;
+    await rig.ask({ model: 'tiny-chat' });
+    only?.crashRunner('tiny-chat');
+    const { promise: gone, resolve } = Promise.withResolvers<boolean>();
+    using _listening = rig.provider.onChange(() => {
+      if (!rig.provider.view('tiny-chat')[0]?.isLoaded) resolve(true);
+    });
+    await rig.ask({ model: 'tiny-plain' });
+    expect(await gone).toBe(true);
   });
 
   it('that was to be loaded ahead and is nowhere is told, too', async () => {

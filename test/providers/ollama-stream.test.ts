@@ -285,6 +285,7 @@ describe('the connection of an answer', () => {
   it('may be refused: the error names the address and how to start Ollama', async () => {
     const rig = await warmRig();
     await rig.ollama.kill();
+    await rig.ask(); // a connection that was open breaks
     const { error } = await rig.ask();
     expect(error).toMatchObject({ code: 'backend_unavailable', transient: true });
     expect(String(error)).toMatch(/127\.0\.0\.1.*`ollama serve`/);

@@ -10,6 +10,7 @@ import { ScriptedProvider, finished, say } from './scripted-provider.ts';
 import type { Attempt } from './scripted-provider.ts';
 
 const gone = new BackendUnavailableError('gone', { transient: true });
+const busy = new BackendUnavailableError('busy', { transient: true, leastDelayMs: 2_000 });
 const missing = new ModelNotFoundError('missing', { elsewhere: true });
 const silent = new BackendTimeoutError('silent', { elsewhere: true });
 const good: Attempt = [[say('Hi')], [finished]];
@@ -71,6 +72,13 @@ describe('a call that has a route', () => {
     expect(stays.ms).toBeGreaterThanOrEqual(250);
     const returns = await ask({ attempts: [[gone], [gone], good], route: new ScriptedRoute(['a', 'b', 'a']) });
     expect(returns.ms).toBeGreaterThanOrEqual(500);
+  });
+
+  it('waits for as long as the failure takes to pass only where it stays', async () => {
+    const leaves = await ask({ attempts: [[busy], good], route: new ScriptedRoute(['a', 'b']) });
+    expect(leaves.ms).toBeLessThanOrEqual(50);
+    const stays = await ask({ attempts: [[busy], good], route: new ScriptedRoute(['a']) });
+    expect(stays.ms).toBeGreaterThanOrEqual(2_250);
   });
 
   it.each([missing, silent])('goes elsewhere after what only this host cannot do: %s', async (error) => {

@@ -98,6 +98,20 @@ describe('withRetry', () => {
     expect(scripted.calls).toBe(2);
   });
 
+  it('waits for as long as the failure takes to pass, and by chance a little longer', async () => {
+    const busy = new BackendUnavailableError('busy', { transient: true, leastDelayMs: 1_000 });
+    for (const [random, waitMs] of [
+      [0, 1_000],
+      [1, 1_250],
+    ] as const) {
+      const { scripted, clock, heard } = begin({ attempts: [[busy], good], random });
+      await clock.advance(waitMs - 1);
+      expect(scripted.calls).toBe(1);
+      await clock.advance(1);
+      expect((await heard).content).toBe('Hi');
+    }
+  });
+
   it('ends the wait at once when the signal aborts, with its reason', async () => {
     const { scripted, clock, controller, heard } = begin({ attempts: [[gone]] });
     await clock.settle();

@@ -12,6 +12,8 @@ export interface ScriptedHost {
 export class ScriptedBoard implements HostBoard {
   readonly #hosts = new Map<string, ScriptedHost>();
   readonly #listeners = new Set<() => void>();
+  /** The models for which hosts were sought that had gone. */
+  readonly sought: string[] = [];
 
   /** By default each host is up, has the model `m` and has it loaded. */
   constructor(hosts: Readonly<Record<string, Partial<ScriptedHost>>> = { a: {} }) {
@@ -48,6 +50,10 @@ export class ScriptedBoard implements HostBoard {
   onChange(listener: () => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  seek(model: string): void {
+    this.sought.push(model);
   }
 
   /** The same host from now on; whoever listens hears of it. */

@@ -22,6 +22,11 @@ export class VirtualClock implements Clock {
     return this.#now;
   }
 
+  /** How many wait for an instant. */
+  get timers(): number {
+    return this.#timers.size;
+  }
+
   async sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
@@ -89,3 +94,15 @@ export class VirtualClock implements Clock {
     timer.fire();
   }
 }
+
+/** Time goes on until there is an answer; the sockets, which have their own time, get theirs. */
+export const inTime = async <Answer>(clock: VirtualClock, answer: Promise<Answer>, stepMs = 100): Promise<Answer> => {
+  const end = { isThere: false };
+  const onEnd = (): void => void (end.isThere = true);
+  answer.then(onEnd, onEnd);
+  for (let step = 0; !end.isThere; step++) {
+    if (step === 5_000) throw new Error('there was no answer');
+    await clock.advance(stepMs);
+  }
+  return answer;
+};

@@ -156,6 +156,8 @@ export class HostWatch implements Disposable {
 
   #fail(error: unknown): void {
     if (!this.learnFrom(error) && error instanceof LLMError) this.#error = error;
+    // Who has never said what it has cannot be asked for anything: it is watched until it does.
+    if (!this.#options.catalog.isKnown && this.#breaker.state === 'closed') this.#breaker.unanswered();
   }
 
   #onBreaker(state: BreakerState): void {

@@ -17,6 +17,8 @@ export interface ModelLoaderOptions {
   readonly loadTimeoutMs: number;
   /** Runs a load when its turn has come; at once by default. */
   readonly runChore?: RunChore;
+  /** Called when other models are loaded, or on their way there, than before. */
+  readonly onChange?: () => void;
 }
 
 /** Runs what is heavy for the host, one after the other. */
@@ -58,6 +60,8 @@ export class ModelLoader implements Disposable {
   /** `running` is undefined where the host did not say. */
   #said: { readonly running: readonly Running[] | undefined; readonly at: number } | undefined;
   #flight: Promise<void> | undefined;
+  /** What was loaded when that was told last. */
+  #told = '';
 
   constructor(options: ModelLoaderOptions) {
     this.#options = options;
@@ -109,13 +113,14 @@ export class ModelLoader implements Disposable {
     const key = toKey(model);
     const running = this.#loads.get(key);
     if (running) return running;
-    const done = this.#load(model).finally(() => this.#loads.delete(key));
+    const done = this.#load(model).finally(() => {
+      this.#loads.delete(key);
+      this.#tell();
+    });
     const load = { since: this.#options.clock.now(), done };
     this.#loads.set(key, load);
-    done.then(
-      () => this.confirm(model),
-      () => undefined, // told to those who wait; perhaps nobody does any more
-    );
+    done.catch(() => undefined); // told to those who wait; perhaps nobody does any more
+    this.#tell();
     return load;
   }
 
@@ -123,6 +128,7 @@ export class ModelLoader implements Disposable {
   confirm(model: OllamaModel): void {
     this.#ready.set(toKey(model), { model, at: this.#options.clock.now() });
     this.#refused.delete(toKey(model));
+    this.#tell();
   }
 
   /** It failed: the next one has it loaded again, which costs nothing when it still is. */
@@ -156,12 +162,14 @@ export class ModelLoader implements Disposable {
       if (!wasLoaded) this.#measure(model, this.#options.clock.now() - begunAt);
     };
     await runChore(load);
+    this.confirm(model);
   }
 
   #measure(model: OllamaModel, ms: number): void {
     this.#loadMs.set(toKey(model), ms);
     this.#lastLoadMs = ms;
-    this.#said = undefined; // the host has more in its memory now, or something else
+    this.#said = undefined;
+    void this.refresh(); // the host has more in its memory now, or something else
   }
 
   async #askRunning(): Promise<void> {
@@ -175,7 +183,20 @@ export class ModelLoader implements Disposable {
       this.#said = { running: undefined, at: clock.now() }; // the chat itself will meet what is wrong, and say it
     } finally {
       this.#flight = undefined;
+      this.#tell();
     }
+  }
+
+  /** Says so where other models are loaded than before; while the host is asked, that is not known. */
+  #tell(): void {
+    if (this.#flight) return;
+    const shown = (this.#said?.running ?? []).map(
+      ({ name, contextWindow }) => `${toFullModelName(name)} ${contextWindow}`,
+    );
+    const loaded = [...new Set([...this.#loads.keys(), ...this.#ready.keys(), ...shown])].toSorted().join();
+    if (loaded === this.#told) return;
+    this.#told = loaded;
+    this.#options.onChange?.();
   }
 
   /** What is not shown any more has been pushed out, but for what was loaded while the host was asked. */

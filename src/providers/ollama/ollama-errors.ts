@@ -54,11 +54,11 @@ const always =
   (_asked: Asked, details: ErrorDetails): LLMError =>
     new Class(sentence, details);
 
-/** May pass by itself, so that another attempt is worth its while. */
+/** May pass by itself, so that another attempt is worth its while; not before `leastDelayMs` at the same host. */
 const transient =
-  (sentence: string) =>
+  (sentence: string, leastDelayMs = 0) =>
   (_asked: Asked, details: ErrorDetails): LLMError =>
-    new BackendUnavailableError(sentence, { ...details, transient: true });
+    new BackendUnavailableError(sentence, { ...details, transient: true, leastDelayMs });
 
 /** A fault of this host, or of what it has: another one may be better off. */
 const elsewhere =
@@ -81,7 +81,11 @@ const NO_MEMORY = elsewhere(
   'Ollama could not load the model, most likely for want of memory. Choose a smaller model or a smaller ' +
     'LLM_CONTEXT_WINDOW; the log of Ollama says more.',
 );
-const RUNNER_GONE = transient("The model's process on the Ollama host has stopped. Ask again.");
+/** A line that is full is not empty in the next moment. */
+const QUEUE_FULL_MS = 1_000;
+/** What a process that has stopped held on the card is free only after a moment. */
+const RUNNER_GONE_MS = 2_000;
+const RUNNER_GONE = transient("The model's process on the Ollama host has stopped. Ask again.", RUNNER_GONE_MS);
 
 // The texts are literal beginnings or parts of Ollama's own, of v0.25 (May 2026) up to v0.33 (August 2026); the
 // first row that fits wins. An answer with the status 200 is an error line in the middle of a stream.
@@ -129,7 +133,7 @@ const ROWS: readonly Row[] = [
     text: /^timed out waiting for/,
     to: elsewhere(BackendTimeoutError, 'Ollama gave up loading the model. Ask again; its log says more.'),
   },
-  { status: 503, to: transient('Ollama is busy: its queue is full. Ask again in a moment.') },
+  { status: 503, to: transient('Ollama is busy: its queue is full. Ask again in a moment.', QUEUE_FULL_MS) },
   { status: 502, to: transient('The proxy before Ollama does not reach it. Ask again in a moment.') },
   { status: 504, to: always(BackendTimeoutError, 'The proxy before Ollama waited too long. Raise its time limit.') },
   { status: 499, to: transient('Ollama dropped the request. Ask again.') },

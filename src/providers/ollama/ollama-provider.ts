@@ -105,13 +105,26 @@ export class OllamaProvider implements Provider, HostBoard, AsyncDisposable {
     };
   }
 
-  /** Has the model loaded wherever it is, and says in the log how that goes. It never throws. */
+  seek(model: string): void {
+    for (const { state, watch } of this.#having(model)) if (state === 'away') void watch.askEarly();
+  }
+
+  /**
+   * Has each host load the model once, the first time that it can be asked and has it, and says in the log how that
+   * goes. Resolves when it is loaded where it is now. It never throws.
+   */
   async preload(name: string): Promise<void> {
+    const loads = new Map<OllamaServer, Promise<void>>();
+    const loadWhereItIs = (): void => {
+      for (const server of this.#having(name))
+        if (server.state !== 'away' && !loads.has(server)) loads.set(server, this.#preload(server, name));
+    };
+    this.onChange(loadWhereItIs); // as long as the provider lives
     await this.#learn();
-    const having = this.#having(name).filter(({ state }) => state !== 'away');
+    loadWhereItIs();
     const { log } = this.#options;
-    if (having.length === 0) log?.warn({ model: name }, 'no host has the model that was to be loaded');
-    await Promise.all(having.map((server) => this.#preload(server, name)));
+    if (loads.size === 0) log?.warn({ model: name }, 'no host has the model that was to be loaded');
+    await Promise.all(loads.values());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -40,7 +40,7 @@ export interface OllamaServerOptions extends ServerOptions {
   /** What messages call it instead of its address. */
   readonly alias?: string;
   readonly runChore?: RunChore;
-  /** Called when the server may be asked that could not be before, or has other models. */
+  /** Called when the server may be asked that could not be before, has other models, or has others loaded. */
   readonly onChange: () => void;
 }
 
