@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock, Ids } from './clock.ts';
 
@@ -21,9 +21,21 @@ export const systemClock: Clock = {
 };
 
 const ID_BYTES = 16;
+/** Random bytes for the next ids: to ask for many at once costs as much as to ask for a few. */
+const pool = Buffer.alloc(4096);
+let poolAt = pool.length;
+
+const newId = (): string => {
+  if (poolAt === pool.length) {
+    randomFillSync(pool);
+    poolAt = 0;
+  }
+  poolAt += ID_BYTES;
+  return pool.toString('base64url', poolAt - ID_BYTES, poolAt);
+};
 
 /** Randomness of the operating system. */
 export const systemIds: Ids = {
-  newId: () => randomBytes(ID_BYTES).toString('base64url'),
+  newId,
   random: () => Math.random(),
 };

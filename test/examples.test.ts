@@ -14,6 +14,7 @@ import { ScriptedOllama } from './support/scripted-ollama/scripted-ollama.ts';
 const run = promisify(execFile);
 const pathOf = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const readme = readFileSync(pathOf('README.md'), 'utf8');
+const operations = readFileSync(pathOf('docs/operations.md'), 'utf8');
 
 /** A model with a reply of some twenty words, slow enough to be interrupted. */
 const startOllama = (): Promise<ScriptedOllama> => ScriptedOllama.start({ models: [{ name: 'llama3' }], paceMs: 15 });
@@ -24,9 +25,9 @@ const startService = (folder: WorkFolder, ollama: ScriptedOllama): Promise<Servi
 /** What a reader puts an id in the place of. */
 const SOME_ID = 'MESSAGE_ID';
 
-/** The code blocks of README.md in one language. */
-const blocks = (language: string): readonly string[] =>
-  [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map((match) => match[1] ?? '');
+/** The code blocks of a page in one language. */
+const blocks = (language: string, page = readme): readonly string[] =>
+  [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map((match) => match[1] ?? '');
 
 const at = (text: string, { url }: ServiceProcess): string => text.replaceAll('localhost:3000', new URL(url).host);
 
@@ -136,7 +137,7 @@ describe('README.md', () => {
     await using service = await startService(folder, ollama);
     const [ask = ''] = blocks('sh').filter((block) => block.startsWith('curl'));
     await runInShell(at(ask, service), folder.path);
-    const [backup = ''] = blocks('sh').filter((block) => block.includes('backup('));
+    const [backup = ''] = blocks('sh', operations).filter((block) => block.includes('backup('));
     await runInShell(backup, folder.path);
     await service.stop();
     await runInShell('rm -r data; mkdir data; mv backup.sqlite data/chat.sqlite', folder.path);

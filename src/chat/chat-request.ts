@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { InvalidRequestError } from '../errors.ts';
 import type { Metadata } from '../conversation/message.ts';
 import { ANONYMOUS } from '../conversation/owner.ts';
@@ -147,7 +147,7 @@ export const toFingerprint = ({
   requestId: _requestId,
   ifBusy: _ifBusy,
   ...body
-}: ChatRequest): string => createHash('sha256').update(JSON.stringify(body, sortKeys)).digest('base64url');
+}: ChatRequest): string => hash('sha256', JSON.stringify(body, sortKeys), 'base64url');
 
 /** For `JSON.stringify`: the order in which a client wrote its keys does not matter. */
 const sortKeys = (_key: string, value: unknown): unknown =>

@@ -139,6 +139,13 @@ export class QueuedPlace implements Place, Seeker {
 
   async *wait(signal: AbortSignal): AsyncGenerator<QueuePosition, void> {
     if (this.isHeld) this.#queue.resume(this);
+    signal.throwIfAborted();
+    if (this.#state !== 'served' || this.#options.admit) yield* this.#waitInTime(signal);
+    this.#isTaken = true;
+  }
+
+  /** For those who were not served at once, or are not admitted yet: only they need a clock. */
+  async *#waitInTime(signal: AbortSignal): AsyncGenerator<QueuePosition, void> {
     const { clock, timeoutMs, admit } = this.#options;
     const patience = new AbortController();
     const over = new AbortController();
@@ -156,7 +163,6 @@ export class QueuedPlace implements Place, Seeker {
         await admit(this.host, leaving);
       }
       leaving.throwIfAborted();
-      this.#isTaken = true;
     } finally {
       over.abort();
     }

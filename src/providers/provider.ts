@@ -56,7 +56,13 @@ export interface Route {
 /** What a provider says: any number of statuses and deltas, then one finish. */
 export type Part =
   | { readonly type: 'status'; readonly status: ProviderStatus }
-  | { readonly type: 'text-delta'; readonly channel: Channel; readonly text: string }
+  | {
+      readonly type: 'text-delta';
+      readonly channel: Channel;
+      readonly text: string;
+      /** How many of the backend's deltas it joins, for who counts tokens; absent for one. */
+      readonly deltas?: number;
+    }
   | {
       readonly type: 'finish';
       readonly finishReason: Extract<FinishReason, 'stop' | 'length' | 'repetition'>;

@@ -41,7 +41,7 @@ interface Running {
  * end by another instance: so the backend is let go within a second of it.
  */
 const BEAT_MS = 500;
-/** A reply that has ended stays in memory for those who are about to read its end. */
+/** A reply that has ended stays in memory for those who are about to read its end; for a beat more, perhaps. */
 const RETAIN_MS = 5_000;
 /** How long an interrupted reply may take to store its end. */
 const INTERRUPT_MS = 2_000;
@@ -53,7 +53,8 @@ export class Replies implements AsyncDisposable {
   readonly #reader: ReplyReader;
   readonly #live = new Map<string, LiveReply>();
   readonly #running = new Map<string, Running>();
-  readonly #retained = new AbortController();
+  /** Those that have ended, and until when they stay, the first to go first. */
+  readonly #ended = new Map<string, number>();
   #timer: Disposable | undefined;
   #beating = false;
   #stopping = false;
@@ -138,7 +139,6 @@ export class Replies implements AsyncDisposable {
     this.#timer?.[Symbol.dispose]();
     await this.#stop();
     await this.#allDone();
-    this.#retained.abort();
   }
 
   /** Ends what still runs, and waits until the ends are stored or it takes too long. */
@@ -166,8 +166,16 @@ export class Replies implements AsyncDisposable {
     this.#running.delete(messageId);
     if (live.end) this.#parts.log.onEnd(live.identity, live.end.event);
     if (live.end) onEnd?.(live.end.event);
-    const retained = this.#parts.clock.sleep(RETAIN_MS, this.#retained.signal).catch(() => undefined);
-    void retained.then(() => this.#live.delete(messageId));
+    this.#ended.set(messageId, this.#parts.clock.now() + RETAIN_MS);
+  }
+
+  #forgetEnded(): void {
+    const now = this.#parts.clock.now();
+    for (const [messageId, until] of this.#ended) {
+      if (until > now) return;
+      this.#ended.delete(messageId);
+      this.#live.delete(messageId);
+    }
   }
 
   /** One that was lost by this instance goes on in the store. */
@@ -179,6 +187,7 @@ export class Replies implements AsyncDisposable {
   /** Leases first: a process that slept must not take its own replies for abandoned ones. */
   async #beat(): Promise<void> {
     for (const { live } of this.#running.values()) live.heartbeat();
+    this.#forgetEnded();
     if (this.#beating) return;
     this.#beating = true;
     try {

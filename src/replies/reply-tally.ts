@@ -30,7 +30,7 @@ export class ReplyTally {
   onPart(part: Part, now: number): void {
     if (part.type === 'text-delta') {
       this.#firstTokenAt ??= now;
-      this.#deltas += 1; // a delta is a token, give or take: good enough for an estimate
+      this.#deltas += part.deltas ?? 1; // a delta is a token, give or take: good enough for an estimate
     } else if (part.type === 'finish') {
       this.#measured = part;
     } else if (part.status.state === 'generating') {

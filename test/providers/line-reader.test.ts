@@ -68,6 +68,18 @@ describe('LineReader', () => {
     expect(() => readAll([Buffer.from(bytes)])).toThrow('UTF-8');
   });
 
+  it('gives out the lines before one that is no UTF-8, or too long, also where they came at once', () => {
+    for (const odd of [Buffer.from([0xff, 0x0a]), lineOf(MIB + 1)]) {
+      const lines = new LineReader().read(Buffer.concat([Buffer.from('{"a":1}\n'), odd, Buffer.from('{"b":2}\n')]));
+      expect(lines.next().value).toStrictEqual({ a: 1 });
+      expect(() => lines.next()).toThrow(BackendError);
+    }
+  });
+
+  it('reads lines of more than 1 MiB together that came at once', () => {
+    expect(readAll([Buffer.concat([lineOf(MIB), lineOf(MIB), Buffer.from('{"a":1}')])])).toHaveLength(3);
+  });
+
   it('refuses a last line that is cut off', () => {
     expect(() => readAll([Buffer.from('{"a":1}\n{"b":')])).toThrow(BackendError);
   });

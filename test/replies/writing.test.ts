@@ -128,18 +128,18 @@ describe('what a model says', () => {
     await using rig = await Rig.open();
     const running = await rig.start();
     await rig.clock.advance(300);
-    running.provider.send(
-      { type: 'status', status: { state: 'generating', loadMs: 200 } },
-      say('a'),
-      say(''),
-      say('b'),
-    );
+    running.provider.send({ type: 'status', status: { state: 'generating', loadMs: 200 } }, say('a'), say(''), {
+      type: 'text-delta',
+      channel: 'content',
+      text: 'bcd',
+      deltas: 3,
+    });
     await rig.clock.advance(700);
     running.provider.finish();
     await rig.clock.settle();
     const { end } = await rig.stored(running);
     expect(end.timings).toStrictEqual({ queuedMs: 0, loadMs: 200, firstTokenMs: 300, totalMs: 1_000 });
-    expect(end.usage).toStrictEqual({ promptTokens: 7, completionTokens: 2, source: 'estimated' });
+    expect(end.usage).toStrictEqual({ promptTokens: 7, completionTokens: 4, source: 'estimated' });
   });
 });
 

@@ -379,14 +379,16 @@ describe('the time of a reply that waits', () => {
     const { gate } = await hold(rig.service);
     const { script, gate: second } = createGatedReply();
     rig.service.ollama.next(script);
-    const waiting = ask(rig.service, 'waits');
-    await rig.service.ollama.ledger.until(() => rig.service.chat.load.waiting === 1);
+    const client = await rig.service.connect();
+    client.ask('waits', { conversation_id: 'waits' });
+    await waitForPosition(client, 1);
     await rig.clock.advance(15_000);
     gate.open();
     await second.reached;
     await rig.clock.advance(15_000);
     second.open();
-    expect(await waiting).toMatchObject({ status: 200, body: { timings: { queued_ms: 15_000 } } });
+    const { data } = await client.waitFor(isEnd, 'the end');
+    expect(data).toMatchObject({ success: true, timings: { queued_ms: 15_000 } });
   });
 
   it('is told as queued when it ends there', async () => {

@@ -51,7 +51,8 @@ export class ChatAnswer {
   }
 
   /**
-   * Adds what the line says to `parts`. The last line too may bring text.
+   * Adds what the line says to `parts`, where neighbouring text of a channel becomes one. The last line too may
+   * bring text.
    * @throws LLMError
    */
   take(line: Line, parts: Part[]): void {
@@ -112,7 +113,11 @@ export class ChatAnswer {
   #push(channel: Channel, text: string, parts: Part[]): void {
     if (text === '') return;
     this.#hasSpoken = true;
-    parts.push({ type: 'text-delta', channel, text });
+    const last = parts.at(-1);
+    const isNeighbour = last?.type === 'text-delta' && last.channel === channel;
+    if (!isNeighbour) return void parts.push({ type: 'text-delta', channel, text });
+    const deltas = (last.deltas ?? 1) + 1;
+    parts[parts.length - 1] = { type: 'text-delta', channel, text: last.text + text, deltas };
   }
 
   #finish(line: Line, parts: Part[]): void {

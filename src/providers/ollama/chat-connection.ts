@@ -65,9 +65,10 @@ export class ChatConnection {
   /** Resolves when the connection is closed, or had ended by itself. */
   async close(): Promise<void> {
     this.#options.signal.removeEventListener('abort', this.#onAbort);
-    this.#stop.abort();
     const body = this.#body;
-    if (body && !body.closed) await new Promise((resolve) => body.once('close', resolve));
+    if (body?.closed) return;
+    this.#stop.abort();
+    if (body) await new Promise((resolve) => body.once('close', resolve));
   }
 
   async #open(): Promise<AsyncIterator<Buffer>> {

@@ -70,7 +70,8 @@ export class HostChats implements Disposable {
    */
   stream(chat: HostChat): AsyncGenerator<readonly Part[], void> {
     const { request, model, signal } = chat;
-    const ask = (asked: ProviderRequest): AsyncIterable<readonly Part[]> => this.#stream({ ...chat, request: asked });
+    const ask = (asked: ProviderRequest): AsyncGenerator<readonly Part[], void> =>
+      this.#stream({ ...chat, request: asked });
     return streamOn({ request, model, signal, probe: this.#probe, chat: ask });
   }
 

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { BackendError } from '../../errors.ts';
+import { parsePlainLine } from './plain-line.ts';
 
 /** One line of an answer: a JSON object whose fields nobody has checked yet. */
 export type Line = Readonly<Record<string, unknown>>;
@@ -25,12 +26,15 @@ export class LineReader {
    */
   *read(bytes: Buffer): Generator<Line, void> {
     let start = 0;
-    for (let end = bytes.indexOf(LINE_FEED); end !== -1; end = bytes.indexOf(LINE_FEED, start)) {
-      const line = this.#join(bytes.subarray(start, end));
+    if (this.#pendingBytes > 0) {
+      const end = bytes.indexOf(LINE_FEED);
+      if (end === -1) return this.#keep(bytes);
+      yield* parseLine(this.#join(bytes.subarray(0, end)));
       start = end + 1;
-      yield* parseLine(line);
     }
-    if (start < bytes.length) this.#keep(bytes.subarray(start));
+    const end = bytes.lastIndexOf(LINE_FEED) + 1;
+    if (start < end) yield* this.#parse(bytes.subarray(start, end));
+    if (end < bytes.length) this.#keep(bytes.subarray(end));
   }
 
   /**
@@ -39,6 +43,16 @@ export class LineReader {
    */
   *end(): Generator<Line, void> {
     yield* parseLine(this.#join(NOTHING));
+  }
+
+  /** Whole lines: checked and decoded at once where nothing can be wrong with one of them alone. */
+  *#parse(bytes: Buffer): Generator<Line, void> {
+    if (bytes.length <= MAX_LINE_BYTES && isUtf8(bytes)) return yield* parseText(bytes.toString('utf8'));
+    for (let start = 0; start < bytes.length;) {
+      const end = bytes.indexOf(LINE_FEED, start);
+      yield* parseLine(this.#join(bytes.subarray(start, end)));
+      start = end + 1;
+    }
   }
 
   #join(piece: Buffer): Buffer {
@@ -66,13 +80,24 @@ export class LineReader {
   }
 }
 
-const parseLine = (bytes: Buffer): readonly Line[] => {
+const parseLine = (bytes: Buffer): Iterable<Line> => {
   if (!isUtf8(bytes)) throw new BackendError('Ollama sent bytes that are no UTF-8. Ask again; its log may say more.');
-  const text = bytes.toString('utf8');
-  if (text.trim() === '') return [];
+  return parseText(bytes.toString('utf8'));
+};
+
+function* parseText(text: string): Generator<Line, void> {
+  for (const line of text.split('\n')) {
+    const value = parsePlainLine(line) ?? parseObject(line);
+    if (value) yield value;
+  }
+}
+
+/** Undefined for a blank line. */
+const parseObject = (text: string): Line | undefined => {
+  if (text.trim() === '') return undefined;
   const value = parseJson(text);
   if (!isObject(value)) throw malformed();
-  return [value];
+  return value;
 };
 
 const parseJson = (text: string): unknown => {

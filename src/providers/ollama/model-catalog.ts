@@ -50,7 +50,8 @@ export class ModelCatalog {
   readonly #options: ModelCatalogOptions;
   readonly #asked = new Map<string, Promise<Shown>>();
   readonly #shown = new Map<string, Shown>();
-  #listed: readonly Listed[] | undefined;
+  /** By the one name that all ways to write it have. */
+  #listed: ReadonlyMap<string, Listed> | undefined;
   /** When the last question was answered, or given up. */
   #askedAt = Number.NEGATIVE_INFINITY;
   #flight: { readonly since: number; readonly answer: Promise<void> } | undefined;
@@ -71,7 +72,7 @@ export class ModelCatalog {
 
   /** As the host lists them; empty before it did. */
   get names(): readonly string[] {
-    return (this.#listed ?? []).map(({ name }) => name);
+    return this.#all.map(({ name }) => name);
   }
 
   /**
@@ -87,7 +88,7 @@ export class ModelCatalog {
 
   /** The model of that name, from memory; undefined when the host does not have it, or was never asked. */
   recall(name: string): OllamaModel | undefined {
-    const listed = this.#listed && pick(this.#listed, name);
+    const listed = this.#listed?.get(toFullModelName(name));
     return listed && this.#describe(listed, this.#shown.get(listed.digest) ?? {});
   }
 
@@ -97,7 +98,7 @@ export class ModelCatalog {
    */
   async find(name: string): Promise<OllamaModel> {
     if (!this.#listed) await this.refresh();
-    const listed = this.#listed && pick(this.#listed, name);
+    const listed = this.#listed?.get(toFullModelName(name));
     if (listed) return this.#describe(listed, await this.#show(listed));
     const address = this.#options.host.shownAddress;
     throw toModelNotFound({ address, model: name, available: this.namesBut(name) });
@@ -105,25 +106,31 @@ export class ModelCatalog {
 
   /** All models, from memory. */
   get models(): readonly OllamaModel[] {
-    return (this.#listed ?? []).map((each) => this.#describe(each, this.#shown.get(each.digest) ?? {}));
+    return this.#all.map((each) => this.#describe(each, this.#shown.get(each.digest) ?? {}));
   }
 
   /** All models. Where `/api/show` fails, the list's own word counts. */
   async list(): Promise<readonly OllamaModel[]> {
     return Promise.all(
-      (this.#listed ?? []).map(async (each) => this.#describe(each, await this.#show(each).catch((): Shown => ({})))),
+      this.#all.map(async (each) => this.#describe(each, await this.#show(each).catch((): Shown => ({})))),
     );
   }
 
   /** What the host has beside the one named, as people type it. */
   namesBut(name: string): readonly string[] {
-    return this.names.filter((each) => !isSameModel(each, name)).map((each) => each.replace(/:latest$/, ''));
+    const not = toFullModelName(name);
+    const others = [...(this.#listed ?? [])].filter(([full]) => full !== not);
+    return others.map(([, each]) => each.name.replace(/:latest$/, ''));
   }
 
   /** The host has said that it does not have it: the next one who looks for it asks again. */
   forget(name: string): void {
     this.#askedAt = Number.NEGATIVE_INFINITY;
-    this.#keep((this.#listed ?? []).filter((each) => !isSameModel(each.name, name)));
+    this.#keep(this.#all.filter((each) => !isSameModel(each.name, name)));
+  }
+
+  get #all(): readonly Listed[] {
+    return [...(this.#listed?.values() ?? [])];
   }
 
   #describe(listed: Listed, shown: Shown): OllamaModel {
@@ -151,7 +158,7 @@ export class ModelCatalog {
 
   #keep(listed: readonly Listed[]): void {
     const before = this.names;
-    this.#listed = listed;
+    this.#listed = new Map(listed.map((each) => [toFullModelName(each.name), each]));
     const digests = new Set(listed.map((each) => each.digest));
     for (const digest of this.#asked.keys()) {
       if (digests.has(digest)) continue;
@@ -175,9 +182,6 @@ export class ModelCatalog {
     return asked;
   }
 }
-
-const pick = (listed: readonly Listed[], name: string): Listed | undefined =>
-  listed.find((each) => isSameModel(each.name, name));
 
 const parseList = (answer: unknown): readonly Listed[] => {
   const models = isObject(answer) && Array.isArray(answer['models']) ? answer['models'] : [];

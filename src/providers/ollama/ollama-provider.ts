@@ -55,9 +55,10 @@ export class OllamaProvider implements Provider, HostBoard, AsyncDisposable {
     return this.view(model).some(({ host, hasModel, state }) => hasModel && state !== 'away' && !tried.has(host));
   }
 
-  async *stream(request: ProviderRequest, signal: AbortSignal): AsyncGenerator<readonly Part[], void> {
-    signal.throwIfAborted();
-    yield* (await this.#toServer(request, signal)).stream(request, signal);
+  /** At the host that the route names, else at the best one. */
+  stream(request: ProviderRequest, signal: AbortSignal): AsyncGenerator<readonly Part[], void> {
+    const routed = this.#servers.find(({ host }) => host.address === request.route?.host);
+    return routed ? routed.stream(request, signal) : this.#streamAtBest(request, signal);
   }
 
   async findModel(name: string): Promise<ModelInfo> {
@@ -160,15 +161,14 @@ export class OllamaProvider implements Provider, HostBoard, AsyncDisposable {
     };
   }
 
-  /** Where the request goes: as its route says, else to the best host. */
-  async #toServer({ route, model }: ProviderRequest, signal: AbortSignal): Promise<OllamaServer> {
-    const routed = this.#servers.find(({ host }) => host.address === route?.host);
-    if (routed) return routed;
+  async *#streamAtBest(request: ProviderRequest, signal: AbortSignal): AsyncGenerator<readonly Part[], void> {
+    signal.throwIfAborted();
+    const { model } = request;
     if (!this.hasOtherHost(model, NONE)) await untilAborted(this.findModel(model), signal);
     const having = this.#having(model);
     const best = rank(having, model).find(({ state }) => state !== 'away');
     if (!best) throw toAwayError(having);
-    return best;
+    yield* best.stream(request, signal);
   }
 
   /**

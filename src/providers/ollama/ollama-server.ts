@@ -141,6 +141,7 @@ export class OllamaServer implements AsyncDisposable {
 
   /** One attempt. @throws LLMError, or the signal's reason */
   async *stream(request: ProviderRequest, signal: AbortSignal): AsyncGenerator<readonly Part[], void> {
+    signal.throwIfAborted();
     using attempt = this.watch.begin();
     if (!attempt) throw this.watch.toAwayError();
     this.#running += 1;

@@ -13,7 +13,7 @@ export interface GoingOn {
   readonly probe: PrefillProbe;
   readonly signal: AbortSignal;
   /** Asks the model; a request that ends with the assistant's own message is one to be gone on with. */
-  readonly chat: (request: ProviderRequest) => AsyncIterable<readonly Part[]>;
+  readonly chat: (request: ProviderRequest) => AsyncGenerator<readonly Part[], void>;
 }
 
 /**
@@ -21,9 +21,15 @@ export interface GoingOn {
  * can, and is asked in words to do so if it cannot. Thinking is off then: it was over when the text began.
  * @throws LLMError, or the signal's reason
  */
-export async function* streamOn({ request, model, probe, signal, chat }: GoingOn): AsyncGenerator<readonly Part[]> {
-  const begun = request.prefill?.trimEnd() ?? '';
-  if (begun === '') return yield* chat(request);
+export const streamOn = (going: GoingOn): AsyncGenerator<readonly Part[], void> => {
+  const begun = going.request.prefill?.trimEnd() ?? '';
+  return begun === '' ? going.chat(going.request) : streamRest(going, begun);
+};
+
+async function* streamRest(
+  { request, model, probe, signal, chat }: GoingOn,
+  begun: string,
+): AsyncGenerator<readonly Part[], void> {
   const messages = [...request.messages, { role: 'assistant' as const, content: begun }];
   if (await untilAborted(probe.continues(model), signal)) {
     try {

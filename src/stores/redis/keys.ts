@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ConversationKey } from '../chat-store.ts';
 
 // A key's hash tag (what stands in braces) decides its slot in a Cluster. No text of a client ever stands in it, nor
@@ -95,7 +95,7 @@ export const toCallerKeys = (owner: string): Record<'conversations' | 'charges' 
 
 /** A short name for texts of any length. JSON keeps halves of surrogate pairs apart. */
 export const toDigest = (texts: readonly string[]): string =>
-  createHash('sha256').update(JSON.stringify(texts)).digest('base64url').slice(0, DIGEST_LENGTH);
+  hash('sha256', JSON.stringify(texts), 'base64url').slice(0, DIGEST_LENGTH);
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 

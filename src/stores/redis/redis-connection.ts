@@ -30,6 +30,7 @@ export class RedisConnection {
   readonly #serverTime: (() => number) | undefined;
   #connectedAt = Number.POSITIVE_INFINITY;
   #lastError: unknown;
+  #isCorked = false;
 
   constructor({ address, clock, ids, serverTime }: RedisConnectionParts) {
     this.#client = createClient(address, ids);
@@ -89,6 +90,7 @@ export class RedisConnection {
   /** One script, whose keys lie in one slot (on one primary, they may lie anywhere). */
   async run(script: Script, keys: readonly string[], values: readonly Value[]): Promise<unknown> {
     const time = this.#serverTime?.() ?? '';
+    this.#cork();
     return withStorageErrors(this.#toCommand(script)(keys.length, ...keys, time, ...values));
   }
 
@@ -117,6 +119,18 @@ export class RedisConnection {
   /** What is under way fails. */
   disconnect(): void {
     this.#client.disconnect();
+  }
+
+  /** The scripts of one turn of the loop go out in one write. */
+  #cork(): void {
+    if (this.#client instanceof Cluster || this.#isCorked || this.#client.status !== 'ready') return;
+    const { stream } = this.#client;
+    this.#isCorked = true;
+    stream.cork();
+    this.#clock.afterTurn(() => {
+      this.#isCorked = false;
+      stream.uncork();
+    });
   }
 
   get #nodes(): readonly Redis[] {

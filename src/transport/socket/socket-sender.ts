@@ -40,7 +40,7 @@ export class SocketSender {
   /** Sends a frame now; those of one turn of the loop go out in one write. */
   send({ event, data }: Sendable): void {
     if (this.closed) return;
-    if (this.#socket.bufferedAmount > HARD_LIMIT_BYTES) return this.#closeSlow();
+    if (this.#socket.bufferedAmount > HARD_LIMIT_BYTES) return this.closeSlow();
     this.#cork();
     this.#socket.send(`{"event":"${event}","data":${data}}`);
   }
@@ -51,15 +51,20 @@ export class SocketSender {
    */
   async deliver(frame: Sendable, signal: AbortSignal): Promise<void> {
     if (this.isFull) {
-      using _stuck = this.#deadlines.start(STUCK_MS, () => this.#closeSlow());
+      using _stuck = this.#deadlines.start(STUCK_MS, () => this.closeSlow());
       while (this.isFull && !this.closed) await this.#drained();
     }
     if (!signal.aborted) this.send(frame);
   }
 
-  /** Whether more waits for the client than is to be added to: then a late pong says nothing. */
+  /** Whether more waits for the client than is to be added to. */
   get isFull(): boolean {
     return this.#socket.bufferedAmount > HIGH_WATER_BYTES;
+  }
+
+  /** Bytes that were handed to the kernel, or wait for it, since the beginning. */
+  get sentBytes(): number {
+    return this.#connection.bytesWritten;
   }
 
   /** Says goodbye, and waits for the answer no longer than `patienceMs`. */
@@ -70,7 +75,8 @@ export class SocketSender {
     this.#socket.once('close', () => deadline[Symbol.dispose]());
   }
 
-  #closeSlow(): void {
+  /** Says goodbye behind all that the client has not read. */
+  closeSlow(): void {
     this.close(CLOSE_SLOW, 'read faster, then resume', SLOW_CLOSE_MS);
   }
 

@@ -17,12 +17,15 @@ import type { SocketSender } from './socket-sender.ts';
 export interface SessionParts {
   readonly chat: LLMChatService;
   readonly clock: Clock;
-  readonly sender: SocketSender;
-  readonly asker: Asker;
   readonly maxPayloadBytes: number;
   readonly onError: (error: LLMError) => void;
   /** Told the code of what was refused before it was a request. */
   readonly onRefusal: (code: ErrorCode) => void;
+}
+
+export interface SessionClient {
+  readonly sender: SocketSender;
+  readonly asker: Asker;
 }
 
 /** So many wrong frames in a row are no accident. */
@@ -34,6 +37,8 @@ const MAX_TOLD = 256;
 /** One client's socket: its events in, its replies' frames out. */
 export class SocketSession {
   readonly #parts: SessionParts;
+  readonly #sender: SocketSender;
+  readonly #asker: Asker;
   readonly #watches = new Map<string, AbortController>();
   /** Requests of one conversation are taken in the order in which they came. */
   readonly #admissions = new InOrder();
@@ -43,8 +48,10 @@ export class SocketSession {
   #invalid = 0;
   #closed = false;
 
-  constructor(parts: SessionParts) {
+  constructor(parts: SessionParts, { sender, asker }: SessionClient) {
     this.#parts = parts;
+    this.#sender = sender;
+    this.#asker = asker;
   }
 
   /** How many of the client's frames are being looked at. */
@@ -54,14 +61,14 @@ export class SocketSession {
 
   /** Takes a frame. Never throws or rejects. */
   async onFrame(data: Buffer, isBinary: boolean): Promise<void> {
-    if (this.#parts.sender.closed) return; // what is asked behind our goodbye could not be answered
+    if (this.#sender.closed) return; // what is asked behind our goodbye could not be answered
     const frame = parseClientFrame(data, isBinary, this.#parts.maxPayloadBytes);
     if (frame.type === 'refused') {
       this.#parts.onRefusal(frame.error.code);
       this.#refuse(toFailure(frame.error, this.#parts.clock.now(), frame.context));
       if (frame.error.code === 'unsupported') return; // well formed, and may work with a later version
       this.#invalid += 1;
-      if (this.#invalid >= MAX_INVALID) this.#parts.sender.close(CLOSE_POLICY, 'too many invalid frames');
+      if (this.#invalid >= MAX_INVALID) this.#sender.close(CLOSE_POLICY, 'too many invalid frames');
       return;
     }
     this.#invalid = 0;
@@ -97,22 +104,22 @@ export class SocketSession {
   }
 
   async #request(request: LLMRequest): Promise<void> {
-    const answer = await this.#parts.chat.request(fromSocket(request, this.#parts.asker));
+    const answer = await this.#parts.chat.request(fromSocket(request, this.#asker));
     if (!answer.success) return this.#refuse(answer);
     this.#send({ event: 'llm_accepted', data: toAcceptedData(answer) });
     this.#watch(answer.reply, request.stream, { seq: 0 });
   }
 
   async #resume({ message_id, seq, at, digest, stream }: LLMResume): Promise<void> {
-    const found = await this.#parts.chat.findReply({ messageId: message_id }, { owner: this.#parts.asker.owner });
+    const found = await this.#parts.chat.findReply({ messageId: message_id }, { owner: this.#asker.owner });
     if (!found.success) return this.#refuse(found);
     const position = { seq, ...(at !== undefined && { at }), ...(digest !== undefined && { digest }) };
     this.#watch(found.reply, stream, position);
   }
 
   async #cancel(cancel: LLMCancel): Promise<void> {
-    const { chat, asker } = this.#parts;
-    const { owner } = asker;
+    const { chat } = this.#parts;
+    const { owner } = this.#asker;
     const reference =
       'message_id' in cancel
         ? { messageId: cancel.message_id }
@@ -139,13 +146,13 @@ export class SocketSession {
   }
 
   async #pump(reply: ReplyRecord, mode: StreamMode, position: Position, signal: AbortSignal): Promise<void> {
-    const { chat, clock, sender, onError } = this.#parts;
+    const { chat, clock, onError } = this.#parts;
     const frames = new ReplyFrames({ reply, mode, position, now: () => clock.now() });
     try {
       for await (const update of chat.watch(reply, frames.from, signal)) {
         for (const frame of frames.encode(update)) {
           if (signal.aborted) return;
-          await sender.deliver(frame, signal);
+          await this.#sender.deliver(frame, signal);
           if (frame.isTerminal) this.#tell(reply.messageId);
         }
       }
@@ -164,7 +171,7 @@ export class SocketSession {
   }
 
   #send(frame: ServerFrame): void {
-    this.#parts.sender.send(encodeFrame(frame));
+    this.#sender.send(encodeFrame(frame));
   }
 
   #refuse(failure: Failure): void {

@@ -1,12 +1,13 @@
 import websocket, { type WebSocket } from '@fastify/websocket';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../clock.ts';
 import type { Deadlines } from '../../deadlines.ts';
 import { NotFoundError, type ErrorCode, type LLMError } from '../../errors.ts';
 import { selectSubprotocol } from '../../auth/credentials.ts';
 import type { LLMChatService } from '../../chat/llm-chat-service.ts';
 import type { Asker } from '../door.ts';
-import { SocketSender, STUCK_MS } from './socket-sender.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { SocketSender } from './socket-sender.ts';
 import { SocketSession } from './socket-session.ts';
 
 export interface SocketTransportOptions {
@@ -25,8 +26,6 @@ export interface SocketTransportOptions {
 
 export const SOCKET_PATH = '/ws';
 
-const PING_MS = 25_000;
-const PONG_MS = 10_000;
 const CLOSE_GOING_AWAY = 1001;
 /** Come back: another instance answers. */
 const CLOSE_RESTART = 1012;
@@ -43,7 +42,7 @@ const LIBRARY_LIMIT = { factor: 4, atLeast: 1024 * 1024 };
 export const registerSocketTransport = async (app: FastifyInstance, options: SocketTransportOptions): Promise<void> => {
   await app.register(websocket, {
     options: toServerOptions(options),
-    errorHandler: () => undefined, // a broken frame: the library closes the socket with the code that says so
+    errorHandler: ignore,
     preClose: async () => closeAll(app.websocketServer.clients, options),
   });
   app.route({
@@ -51,6 +50,7 @@ export const registerSocketTransport = async (app: FastifyInstance, options: Soc
     url: SOCKET_PATH,
     config: { isSocket: true },
     schema: { hide: true },
+    preHandler: letGoOfResponse,
     handler: () => {
       throw new NotFoundError(
         'Here is a WebSocket: connect with ws://, not with http://. /asyncapi.yaml describes it.',
@@ -70,13 +70,19 @@ const toServerOptions = ({ maxPayloadBytes }: SocketTransportOptions) => {
   return { ...known, closeTimeout: LIBRARY_CLOSE_MS, maxFragments: 64, maxBufferedChunks: 1024 };
 };
 
-// Listeners are attached before anything is waited for: the first frame may be here already.
+/**
+ * Listeners are attached before anything is waited for: the first frame may be here already. A socket that says
+ * nothing is to cost little: nobody keeps its handshake, and its session begins with its first frame.
+ */
 const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransportOptions): void => {
-  const { deadlines, toAsker } = options;
-  const sender = new SocketSender(socket, request.raw.socket, deadlines);
-  const session = new SocketSession({ ...options, sender, asker: toAsker(request) });
-  const heartbeat = startHeartbeat(socket, sender, deadlines);
+  const asker = options.toAsker(request);
+  const sender = new SocketSender(socket, request.raw.socket, options.deadlines);
+  const heartbeat = new Heartbeat(socket, sender, options.deadlines);
+  let session: SocketSession | undefined;
+  socket.removeAllListeners('error'); // the plugin's has the handshake in its hands
+  socket.on('error', ignore);
   socket.on('message', (data, isBinary) => {
+    session ??= new SocketSession(options, { sender, asker });
     const handled = session.onFrame(toBuffer(data), isBinary);
     if (session.handling < MAX_HANDLING) return;
     socket.pause();
@@ -84,32 +90,21 @@ const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransp
   });
   socket.on('close', () => {
     heartbeat[Symbol.dispose]();
-    session.close();
+    session?.close();
   });
+};
+
+/** A broken frame: the library closes the socket with the code that says so. */
+const ignore = (): void => undefined;
+
+/** The response of a handshake writes nothing, and would be kept as long as the socket. */
+const letGoOfResponse = async ({ ws, raw }: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  if (ws) reply.raw.detachSocket(raw.socket);
 };
 
 const toBuffer = (data: Buffer | ArrayBuffer | Buffer[]): Buffer => {
   if (Array.isArray(data)) return Buffer.concat(data);
   return Buffer.isBuffer(data) ? data : Buffer.from(data);
-};
-
-/** Pings, and ends a socket whose other side is gone without a word. */
-const startHeartbeat = (socket: WebSocket, sender: SocketSender, deadlines: Deadlines): Disposable => {
-  let deadline = deadlines.start(PING_MS, ping);
-  function ping(): void {
-    socket.ping();
-    deadline = deadlines.start(PONG_MS, onSilence);
-  }
-  // Behind much that waits, the ping itself has not arrived: the sender's own patience comes first.
-  function onSilence(): void {
-    if (sender.isFull) deadline = deadlines.start(STUCK_MS, () => sender.closed || socket.terminate());
-    else if (!sender.closed) socket.terminate();
-  }
-  socket.on('pong', () => {
-    deadline[Symbol.dispose]();
-    deadline = deadlines.start(PING_MS, ping);
-  });
-  return { [Symbol.dispose]: () => deadline[Symbol.dispose]() };
 };
 
 const closeAll = async (

@@ -43,10 +43,35 @@ describe('the heartbeat', () => {
     await pinged;
     await other.settle();
     await clock.jump(PONG_MS - SLACK_MS * 2);
-    await client.settle();
+    await other.settle();
+    expect(client.socket.readyState).toBe(client.socket.OPEN);
     await clock.jump(SLACK_MS * 4);
     expect(await client.closed).toMatchObject({ code: 1006 });
     await other.settle();
+  });
+
+  it('says 4008 to one that was told something meanwhile, and waits until it reads that', async () => {
+    const clock = new VirtualClock();
+    await using service = await RunningService.start({ surroundings: { clock } });
+    const { script, gate } = createGatedReply();
+    service.ollama.next(script);
+    const client = await service.connect();
+    client.ask('hello');
+    const { data } = await client.waitForEvent('llm_delta');
+    const other = await service.connect();
+    client.socket.pause();
+    const pinged = once(other.socket, 'ping');
+    await clock.jump(PING_MS + SLACK_MS);
+    await pinged;
+    await other.settle();
+    gate.open(); // far less than what the kernel takes
+    other.send('llm_resume', { message_id: data['message_id'], seq: 0 });
+    await other.waitForEnd();
+    await clock.jump(PONG_MS + SLACK_MS);
+    await clock.advance(STUCK_MS); // it reads again late
+    client.socket.resume();
+    expect(await client.closed).toMatchObject({ code: 4008 });
+    expect((await client.waitForEnd()).data['success']).toBe(true);
   });
 
   it('says what a silent reply is doing, at least every 10 s', async () => {
