@@ -48,7 +48,7 @@ export class StuckReader {
   /** Reads what has piled up; the code with which it was closed meanwhile, if it was. */
   async goOn(): Promise<number | undefined> {
     if (!this.#socket.isPaused) return undefined;
-    const closed = once(this.#socket, 'close', { signal: AbortSignal.timeout(10_000) });
+    const closed = once(this.#socket, 'close', { signal: AbortSignal.timeout(45_000) });
     this.#socket.resume();
     await closed.catch(() => undefined); // it was not closed: the figure says so
     return this.#closeCode;
