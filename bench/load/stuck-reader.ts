@@ -45,13 +45,12 @@ export class StuckReader {
     this.#socket.pause();
   }
 
-  /** Reads what has piled up, be it megabytes; the code with which it was closed meanwhile, if it was. */
+  /** Reads what has piled up; the code with which it was closed meanwhile, if it was. */
   async goOn(): Promise<number | undefined> {
     if (!this.#socket.isPaused) return undefined;
-    const closed = once(this.#socket, 'close', { signal: AbortSignal.timeout(120_000) });
+    const closed = once(this.#socket, 'close', { signal: AbortSignal.timeout(10_000) });
     this.#socket.resume();
-    await Promise.race([closed, this.#ended.promise]).catch(() => undefined); // it was not closed: the figure says so
-    closed.catch(() => undefined);
+    await closed.catch(() => undefined); // it was not closed: the figure says so
     return this.#closeCode;
   }
 

@@ -12,7 +12,7 @@ export const STUCK_MS = 30_000;
 /** How long a closed socket may take to say goodbye. */
 const CLOSE_MS = 1_000;
 /** One that is not read has its goodbye behind all that waits: whoever reads again in time learns why. */
-export const SLOW_CLOSE_MS = 60_000;
+const SLOW_CLOSE_MS = 60_000;
 
 export const CLOSE_SLOW = 4008;
 

@@ -7,7 +7,7 @@ import { selectSubprotocol } from '../../auth/credentials.ts';
 import type { LLMChatService } from '../../chat/llm-chat-service.ts';
 import type { Asker } from '../door.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { SLOW_CLOSE_MS, SocketSender } from './socket-sender.ts';
+import { SocketSender } from './socket-sender.ts';
 import { SocketSession } from './socket-session.ts';
 
 export interface SocketTransportOptions {
@@ -31,10 +31,8 @@ const CLOSE_GOING_AWAY = 1001;
 const CLOSE_RESTART = 1012;
 /** How long a client may take to answer, when the service stops. */
 const GOODBYE_MS = 500;
-/** How long the goodbye to a client that has broken the protocol may take. */
-const BROKEN_CLOSE_MS = 5_000;
-/** The socket library's own limit for any close lies above ours: the goodbye to a slow reader waits behind what it has not read. */
-const LIBRARY_CLOSE_MS = SLOW_CLOSE_MS + BROKEN_CLOSE_MS;
+/** The same in the socket library, for the closes that are its own (broken frames, a client's close). */
+const LIBRARY_CLOSE_MS = 5_000;
 /** Above it a client's frames wait in the kernel. */
 const MAX_HANDLING = 32;
 /** The socket library's own limit lies above ours, so that the client can be told which it has passed. */
@@ -82,7 +80,7 @@ const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransp
   const heartbeat = new Heartbeat(socket, sender, options.deadlines);
   let session: SocketSession | undefined;
   socket.removeAllListeners('error'); // the plugin's has the handshake in its hands
-  socket.on('error', () => endBroken(socket, options.deadlines));
+  socket.on('error', ignore);
   socket.on('message', (data, isBinary) => {
     session ??= new SocketSession(options, { sender, asker });
     const handled = session.onFrame(toBuffer(data), isBinary);
@@ -96,12 +94,7 @@ const serve = (socket: WebSocket, request: FastifyRequest, options: SocketTransp
   });
 };
 
-/** A broken frame: the library closes the socket with the code that says so, and waits for the answer. */
-const endBroken = (socket: WebSocket, deadlines: Deadlines): void => {
-  const deadline = deadlines.start(BROKEN_CLOSE_MS, () => socket.terminate());
-  socket.once('close', () => deadline[Symbol.dispose]());
-};
-
+/** A broken frame: the library closes the socket with the code that says so. */
 const ignore = (): void => undefined;
 
 /** The response of a handshake writes nothing, and would be kept as long as the socket. */
