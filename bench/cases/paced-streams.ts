@@ -1,13 +1,13 @@
 import { toLimit } from '../measure/limits.ts';
 import type { Rig } from '../measure/rig.ts';
-import type { Subject } from '../measure/subjects.ts';
+import type { Subject, SubjectName } from '../measure/subjects.ts';
 import type { PacedFigures } from '../load/paced.ts';
 import type { CaseResult, Target } from '../report/result.ts';
 import { SUBJECTS } from './at-a-time.ts';
 import { checkFailures, type Case, type Size } from './case.ts';
 import { interleave, type Measured, type Rounds } from './interleave.ts';
 
-const MS_PER_TOKEN = 20;
+export const MS_PER_TOKEN = 20;
 const ROUNDS = { full: 3, quick: 1 };
 const WINDOW_SECONDS = { full: 6, quick: 0.5 };
 const RAMP_SECONDS = { full: 3, quick: 0.2 };
@@ -27,6 +27,12 @@ export const PACED_COLUMNS = [
   { key: 'failures', label: 'failed' },
 ];
 
+export interface PacedLoad {
+  readonly streams: number;
+  readonly rampSeconds: number;
+  readonly subjects: readonly SubjectName[];
+}
+
 const create = (streams: number, toTargets: (rounds: Rounds) => readonly Target[]): Case => ({
   name: `paced-${streams}`,
   run: (rig, size) => run({ streams, toTargets }, rig, size),
@@ -38,26 +44,9 @@ interface Order {
 }
 
 const run = async ({ streams, toTargets }: Order, rig: Rig, { isQuick, tell }: Size): Promise<CaseResult> => {
-  const pace = isQuick ? 'quick' : 'full';
   const count = isQuick ? FEW : streams;
-  const load = (subject: Subject, windowSeconds: number): Promise<PacedFigures> =>
-    rig.client.paced({
-      urls: subject.urls,
-      streams: count,
-      msPerToken: MS_PER_TOKEN,
-      rampSeconds: RAMP_SECONDS[pace],
-      windowSeconds,
-      prefix: rig.nextPrefix(),
-      pids: rig.pidsOf(subject),
-    });
-  const rounds = await interleave({
-    rig,
-    subjects: SUBJECTS,
-    rounds: ROUNDS[pace],
-    warmUp: (subject) => load(subject, WINDOW_SECONDS[pace] / 3),
-    measure: async (subject) => toMeasured(await load(subject, WINDOW_SECONDS[pace])),
-    tell,
-  });
+  const rampSeconds = RAMP_SECONDS[isQuick ? 'quick' : 'full'];
+  const rounds = await measurePaced({ streams: count, rampSeconds, subjects: SUBJECTS }, rig, { isQuick, tell });
   return {
     name: `paced-${streams}`,
     title: `${count} streams of ${MS_PER_TOKEN} ms a token`,
@@ -65,6 +54,33 @@ const run = async ({ streams, toTargets }: Order, rig: Rig, { isQuick, tell }: S
     rows: SUBJECTS.map((subject) => ({ subject, figures: rounds.figures(subject), limit: rounds.limit(subject) })),
     targets: toTargets(rounds),
   };
+};
+
+/** Rounds of so many streams in all, of each subject in turn. */
+export const measurePaced = (
+  { streams, rampSeconds, subjects }: PacedLoad,
+  rig: Rig,
+  { isQuick, tell }: Size,
+): Promise<Rounds> => {
+  const pace = isQuick ? 'quick' : 'full';
+  const load = (subject: Subject, windowSeconds: number): Promise<PacedFigures> =>
+    rig.client.paced({
+      urls: subject.urls,
+      streams,
+      msPerToken: MS_PER_TOKEN,
+      rampSeconds,
+      windowSeconds,
+      prefix: rig.nextPrefix(),
+      pids: rig.pidsOf(subject),
+    });
+  return interleave({
+    rig,
+    subjects,
+    rounds: ROUNDS[pace],
+    warmUp: (subject) => load(subject, WINDOW_SECONDS[pace] / 3),
+    measure: async (subject) => toMeasured(await load(subject, WINDOW_SECONDS[pace])),
+    tell,
+  });
 };
 
 export const toMeasured = (figures: PacedFigures): Measured => {

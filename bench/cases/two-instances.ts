@@ -1,12 +1,9 @@
 import type { SubjectName } from '../measure/subjects.ts';
 import type { Case } from './case.ts';
-import { interleave } from './interleave.ts';
-import { PACED_COLUMNS, toMeasured } from './paced-streams.ts';
+import { measurePaced, MS_PER_TOKEN, PACED_COLUMNS } from './paced-streams.ts';
 
 const STREAMS = { full: 400, quick: 10 };
-const MS_PER_TOKEN = 20;
-const ROUNDS = { full: 3, quick: 1 };
-const SECONDS = { full: 6, quick: 0.5 };
+const RAMP_SECONDS = { full: 2, quick: 0.2 };
 const SUBJECTS: readonly SubjectName[] = ['service, Redis', 'two, Redis'];
 
 /** The same load on one instance, and on two that share it and the core: what a second one costs. */
@@ -14,24 +11,8 @@ export const twoInstances: Case = {
   name: 'two-instances',
   async run(rig, { isQuick, tell }) {
     const pace = isQuick ? 'quick' : 'full';
-    const load = (subject: Parameters<typeof rig.pidsOf>[0], windowSeconds: number) =>
-      rig.client.paced({
-        urls: subject.urls,
-        streams: STREAMS[pace],
-        msPerToken: MS_PER_TOKEN,
-        rampSeconds: SECONDS[pace] / 3,
-        windowSeconds,
-        prefix: rig.nextPrefix(),
-        pids: rig.pidsOf(subject),
-      });
-    const rounds = await interleave({
-      rig,
-      subjects: SUBJECTS,
-      rounds: ROUNDS[pace],
-      warmUp: (subject) => load(subject, SECONDS[pace] / 3),
-      measure: async (subject) => toMeasured(await load(subject, SECONDS[pace])),
-      tell,
-    });
+    const order = { streams: STREAMS[pace], rampSeconds: RAMP_SECONDS[pace], subjects: SUBJECTS };
+    const rounds = await measurePaced(order, rig, { isQuick, tell });
     return {
       name: 'two-instances',
       title: `One instance and two, ${STREAMS[pace]} streams of ${MS_PER_TOKEN} ms a token in all`,
