@@ -125,6 +125,20 @@ describe('continue', () => {
     expect(await ask(rig, '', saying('two.'), { continue: first.messageId })).toMatchObject({ response: 'One two.' });
   });
 
+  it('has the text so far once, however often the model speaks after it', async () => {
+    await using rig = await openAgainRig();
+    const first = await ask(rig, 'Count', cutShort('One '));
+    const gate = createGate();
+    rig.ollama.next([{ say: 'two ' }, { waitFor: gate }, { say: 'three.' }, { done: true }]);
+    const said: string[] = [];
+    for await (const update of rig.chat.streamResponse('c1', '', { continue: first.messageId })) {
+      if (update.type !== 'entries') continue;
+      for (const { event } of update.entries) if (event.type === 'text-delta') said.push(event.text);
+      if (said.join('').endsWith('two ')) gate.open();
+    }
+    expect(said.join('')).toBe('One two three.');
+  });
+
   it('changes nothing when it is cancelled before its turn has come', async () => {
     await using rig = await openAgainRig({ LLM_CONCURRENCY: '1' });
     const first = await ask(rig, 'Count', cutShort('One '));
