@@ -3,8 +3,10 @@
  * `system.ts` is the only file that knows the real ones.
  */
 export interface Clock {
-  /** Milliseconds since 1970, UTC. */
+  /** Milliseconds since 1970, UTC: for what is stored or told. It jumps when the machine's clock is set or has slept. */
   now(): number;
+  /** Whole milliseconds since an instant of its own that means nothing elsewhere. It never jumps: for durations. */
+  elapsed(): number;
   /** Resolves after `ms`; rejects with the signal's reason when it aborts first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
   /** Calls `callback` every `ms` until disposed. It does not keep the process alive. */

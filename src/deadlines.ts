@@ -38,7 +38,7 @@ export class Deadlines implements Disposable {
   }
 
   #check(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     for (const deadline of this.#running) deadline.check(now);
   }
 }
@@ -55,11 +55,11 @@ class RunningDeadline implements Deadline {
     this.#ms = ms;
     this.#onPassed = onPassed;
     this.#remove = remove;
-    this.#since = clock.now();
+    this.#since = clock.elapsed();
   }
 
   touch(): void {
-    this.#since = this.#clock.now();
+    this.#since = this.#clock.elapsed();
   }
 
   reset(ms: number): void {

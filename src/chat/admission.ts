@@ -88,7 +88,7 @@ export class Admission {
 
   async #admit(request: ChatRequest): Promise<Accepted> {
     const { clock, ids, store, queue, quota, maxTokens } = this.#parts;
-    const arrivedAt = clock.now();
+    const arrivedAt = clock.elapsed();
     const checked = checkChatRequest(request, { maxTokens });
     if (request.format !== undefined) checkFormat(request.format);
     const named = { ...checked, requestId: request.requestId ?? ids.newId() };

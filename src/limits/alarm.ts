@@ -19,7 +19,7 @@ export class Alarm implements Disposable {
     this.#at = at;
     if (at === undefined) return;
     const { signal } = (this.#set = new AbortController());
-    void this.#clock.sleep(Math.max(0, at - this.#clock.now()), signal).then(
+    void this.#clock.sleep(Math.max(0, at - this.#clock.elapsed()), signal).then(
       () => this.#onDue(signal),
       () => undefined, // set anew
     );

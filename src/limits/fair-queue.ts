@@ -199,7 +199,7 @@ export class FairQueue implements Disposable {
   /** Gives hosts to as many as can be served, and gives up those for whom there was no host for too long. */
   #assign(): void {
     for (let turn = this.#findTurn(); turn; turn = this.#findTurn()) this.#serve(turn);
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.elapsed();
     for (const place of this.#line.inOrder()) {
       if (place.failAt === undefined || place.failAt > now) continue;
       this.#line.remove(place);
@@ -216,7 +216,7 @@ export class FairQueue implements Disposable {
       load: this.#load,
       lastHost: (conversation) => this.#lastHosts.get(conversation),
       replyMs: (model) => this.#times.meanMs(model),
-      now: clock.now(),
+      now: clock.elapsed(),
       awayTimeoutMs,
     });
   }
@@ -237,7 +237,7 @@ export class FairQueue implements Disposable {
   /** Everybody's place among those who wait for the same model, and when to look again though nothing has happened. */
   #tell(): void {
     if (this.#isClosed) return;
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.elapsed();
     const positions = new Map<string, number>();
     let dueAt = Number.POSITIVE_INFINITY;
     for (const place of this.#line.inOrder()) {
@@ -255,8 +255,8 @@ export class FairQueue implements Disposable {
     const { board, clock } = this.#options;
     const away = this.#line.inOrder().filter(({ failAt }) => failAt !== undefined);
     if (away.length === 0) return Number.POSITIVE_INFINITY;
-    if (clock.now() >= this.#soughtAt + SEEK_MS) {
-      this.#soughtAt = clock.now();
+    if (clock.elapsed() >= this.#soughtAt + SEEK_MS) {
+      this.#soughtAt = clock.elapsed();
       for (const model of new Set(away.map((place) => place.model))) board.seek(model);
     }
     return this.#soughtAt + SEEK_MS;

@@ -110,7 +110,7 @@ export class QueuedPlace implements Place, Seeker {
   serve(host: string): void {
     this.#state = 'served';
     this.#host = host;
-    this.#servedAt = this.#options.clock.now();
+    this.#servedAt = this.#options.clock.elapsed();
     this.loadAt = undefined;
     this.#wake();
   }
@@ -185,7 +185,7 @@ export class QueuedPlace implements Place, Seeker {
     this.#state = 'left';
     if (state === 'waiting') this.#queue.leave(this);
     if (state !== 'served') return;
-    this.#queue.release(this, this.#isTaken ? this.#options.clock.now() - this.#servedAt : undefined);
+    this.#queue.release(this, this.#isTaken ? this.#options.clock.elapsed() - this.#servedAt : undefined);
   }
 
   /** Ends when there is a host. */

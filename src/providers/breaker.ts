@@ -63,7 +63,7 @@ export class Breaker {
 
   /** Milliseconds until the host is worth a question again; 0 where it is now. */
   get waitMs(): number {
-    return this.#state === 'open' ? Math.max(0, this.#openUntil - this.#clock.now()) : 0;
+    return this.#state === 'open' ? Math.max(0, this.#openUntil - this.#clock.elapsed()) : 0;
   }
 
   /** A call begins; undefined where it may not. */
@@ -87,7 +87,7 @@ export class Breaker {
 
   /** A failure, of a call or of another question to the host. */
   fail(fault: Fault): void {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     if (this.#state === 'open') return; // what was begun before says nothing new
     this.#count(true);
     if (this.#state === 'half-open') this.#open(fault, Math.min(LONGEST_OPEN_MS, this.#openMs * 2), now);
@@ -103,7 +103,7 @@ export class Breaker {
 
   /** The host was asked whether it is there, and did not say so. */
   unanswered(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     if (this.#state === 'open') this.#open('unreachable', Math.min(LONGEST_OPEN_MS, this.#openMs * 2), now);
     else this.#open('unreachable', FIRST_OPEN_MS, now);
   }
@@ -134,7 +134,7 @@ export class Breaker {
   }
 
   #count(failed: boolean): void {
-    const at = this.#clock.now();
+    const at = this.#clock.elapsed();
     const since = at - WINDOW_MS;
     const recent = this.#calls.findIndex((call) => call.at > since);
     this.#calls = recent === -1 ? [] : recent === 0 ? this.#calls : this.#calls.slice(recent);

@@ -79,7 +79,7 @@ export type ProviderStatus =
 /** A model on its way into memory; with figures, while it is downloaded first. */
 export interface ModelLoading extends PullProgress {
   readonly state: 'model_loading';
-  /** Milliseconds since 1970, UTC. */
+  /** By `Clock.elapsed`. */
   readonly since: number;
 }
 

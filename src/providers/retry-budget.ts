@@ -5,7 +5,7 @@ const RETRY_SHARE = 0.1;
 const LEAST_RETRIES = 10;
 
 interface Second {
-  /** Which one, since 1970. */
+  /** Which one, by `Clock.elapsed`. */
   readonly at: number;
   requests: number;
   retries: number;
@@ -49,9 +49,9 @@ export class RetryBudget {
   }
 
   #current(): Second {
-    const at = Math.floor(this.#clock.now() / 1000);
+    const at = Math.floor(this.#clock.elapsed() / 1000);
     const last = this.#seconds.at(-1);
-    if (last && at <= last.at) return last; // a clock that was set back counts on in the last second
+    if (last?.at === at) return last;
     const next: Second = { at, requests: 0, retries: 0 };
     this.#seconds = [...this.#seconds.filter((second) => second.at > at - WINDOW_SECONDS), next];
     return next;

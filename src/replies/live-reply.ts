@@ -33,7 +33,7 @@ export class LiveReply {
   constructor(identity: ReplyIdentity, clock: Clock) {
     this.identity = identity;
     this.#clock = clock;
-    this.#lastToldAt = clock.now();
+    this.#lastToldAt = clock.elapsed();
   }
 
   /** The sequence number of the last entry. */
@@ -62,7 +62,7 @@ export class LiveReply {
 
   get status(): ReplyStatus | undefined {
     if (this.#isDegraded) return { state: 'degraded' };
-    return this.#status && toReplyStatus(this.#status, this.#clock.now());
+    return this.#status && toReplyStatus(this.#status, this.#clock.elapsed());
   }
 
   /** UTF-16 units of both channels. */
@@ -129,14 +129,14 @@ export class LiveReply {
 
   /** Reminds watchers of the status when nothing was said for a while. */
   heartbeat(): void {
-    if (this.#end || this.#clock.now() - this.#lastToldAt < HEARTBEAT_MS) return;
+    if (this.#end || this.#clock.elapsed() - this.#lastToldAt < HEARTBEAT_MS) return;
     this.#status ??= { state: 'generating' };
     this.#statusVersion += 1;
     this.#tell();
   }
 
   #tell(): void {
-    this.#lastToldAt = this.#clock.now();
+    this.#lastToldAt = this.#clock.elapsed();
     for (const listener of this.#listeners) listener();
   }
 }

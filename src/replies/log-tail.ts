@@ -149,7 +149,7 @@ export class LogTail implements AppendSource {
   }
 
   #hasPatience(): boolean {
-    const now = this.#parts.clock.now();
+    const now = this.#parts.clock.elapsed();
     this.#failingSince ??= now;
     return now - this.#failingSince < STORE_PATIENCE_MS;
   }

@@ -15,7 +15,7 @@ export class Nudge implements Disposable {
 
   constructor(store: ChatStore, clock: Clock, messageId: string) {
     this.#clock = clock;
-    this.#lastToldAt = clock.now();
+    this.#lastToldAt = clock.elapsed();
     this.#subscription = store.watch(messageId, () => {
       this.#isNudged = true;
       this.#wake();
@@ -24,12 +24,12 @@ export class Nudge implements Disposable {
 
   /** The watcher was told something. */
   touch(): void {
-    this.#lastToldAt = this.#clock.now();
+    this.#lastToldAt = this.#clock.elapsed();
   }
 
   /** Whether nothing was told for so long that the silence is to be broken; it is told then. */
   isSilent(): boolean {
-    if (this.#clock.now() - this.#lastToldAt < HEARTBEAT_MS) return false;
+    if (this.#clock.elapsed() - this.#lastToldAt < HEARTBEAT_MS) return false;
     this.touch();
     return true;
   }

@@ -19,7 +19,7 @@ export async function* askPatiently<Answer>(
   ask: () => Promise<Answer>,
   signal: AbortSignal,
 ): AsyncGenerator<ReplyUpdate, Answer | undefined> {
-  const since = clock.now();
+  const since = clock.elapsed();
   let toldAt: number | undefined;
   while (!signal.aborted) {
     const answer = await tryOnce(ask);
@@ -27,7 +27,7 @@ export async function* askPatiently<Answer>(
       if (toldAt !== undefined) yield GENERATING;
       return answer.answer;
     }
-    const now = clock.now();
+    const now = clock.elapsed();
     if (now - since >= STORE_PATIENCE_MS) throw answer.error;
     if (toldAt === undefined || now - toldAt >= HEARTBEAT_MS) {
       toldAt = now;

@@ -114,9 +114,10 @@ export class Replies implements AsyncDisposable {
   /** Ends a reply as its caller wants; what was said is kept. */
   async cancel(record: ReplyRecord): Promise<CloseAnswer> {
     const running = this.#running.get(record.messageId);
-    const now = this.#parts.clock.now();
+    const { clock } = this.#parts;
+    const now = clock.now();
     const counted = running
-      ? { usage: running.writer.tally.usage(), timings: running.writer.tally.timings(now) }
+      ? { usage: running.writer.tally.usage(), timings: running.writer.tally.timings(clock.elapsed()) }
       : await estimateFigures(this.#parts.store, record, now);
     const outcome: ReplyOutcome = { state: 'cancelled', finishReason: 'cancelled', ...counted };
     const closing = { messageId: record.messageId, outcome, endedAt: now };
@@ -166,11 +167,11 @@ export class Replies implements AsyncDisposable {
     this.#running.delete(messageId);
     if (live.end) this.#parts.log.onEnd(live.identity, live.end.event);
     if (live.end) onEnd?.(live.end.event);
-    this.#ended.set(messageId, this.#parts.clock.now() + RETAIN_MS);
+    this.#ended.set(messageId, this.#parts.clock.elapsed() + RETAIN_MS);
   }
 
   #forgetEnded(): void {
-    const now = this.#parts.clock.now();
+    const now = this.#parts.clock.elapsed();
     for (const [messageId, until] of this.#ended) {
       if (until > now) return;
       this.#ended.delete(messageId);

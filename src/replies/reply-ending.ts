@@ -73,13 +73,13 @@ class Refusals {
     this.#parts = parts;
     this.#live = live;
     this.#signal = signal;
-    this.#since = parts.clock.now();
+    this.#since = parts.clock.elapsed();
   }
 
   /** Resolves when it is time for the next try, or when there will be none. */
   async wait(cause: unknown): Promise<undefined> {
     const { clock } = this.#parts;
-    const mayPass = cause instanceof StorageUnavailableError && clock.now() - this.#since < STORE_PATIENCE_MS;
+    const mayPass = cause instanceof StorageUnavailableError && clock.elapsed() - this.#since < STORE_PATIENCE_MS;
     if (mayPass) this.#live.degrade();
     else this.#tell(toLLMError(cause));
     await clock.sleep(RETRY_MS, this.#signal).catch(() => undefined);

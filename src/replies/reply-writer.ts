@@ -61,7 +61,7 @@ export interface WriterTask {
   readonly live: LiveReply;
   readonly token: Token;
   readonly source: ReplySource;
-  /** When the request came, in milliseconds since 1970. */
+  /** When the request came, by `Clock.elapsed`. */
   readonly arrivedAt: number;
   /** An estimate. */
   readonly promptTokens: number;
@@ -156,8 +156,8 @@ export class ReplyWriter {
     const { clock, deadlines, turnTimeoutMs } = this.#parts;
     using deadline = deadlines.start(turnTimeoutMs, () => this.#stop(toTimeout(turnTimeoutMs)));
     this.#deadline = deadline;
-    this.#tally.start(clock.now());
-    this.#reading = this.#read().then(() => clock.now());
+    this.#tally.start(clock.elapsed());
+    this.#reading = this.#read().then(() => clock.elapsed());
     return await this.#decision.promise;
   }
 
@@ -175,7 +175,7 @@ export class ReplyWriter {
   }
 
   #take(parts: readonly SourcePart[]): void {
-    const now = this.#parts.clock.now();
+    const now = this.#parts.clock.elapsed();
     for (const part of parts) {
       if (this.#isDecided) return;
       if (part.type === 'context') this.#tail.add(part);
@@ -253,7 +253,7 @@ export class ReplyWriter {
   }
 
   async #close(end: LogEntry | undefined): Promise<void> {
-    this.#closedAt = this.#parts.clock.now();
+    this.#closedAt = this.#parts.clock.elapsed();
     this.#settleOn(undefined);
     this.#abort.abort(new InterruptedError('The reply was ended by somebody else.'));
     this.#live.publish(end?.seq === this.#live.seq + 1 ? [end] : await this.#readRest());
@@ -275,7 +275,7 @@ export class ReplyWriter {
   }
 
   #counted(): Pick<ReplyOutcome, 'usage' | 'timings'> {
-    return { usage: this.#tally.usage(), timings: this.#tally.timings(this.#parts.clock.now()) };
+    return { usage: this.#tally.usage(), timings: this.#tally.timings(this.#parts.clock.elapsed()) };
   }
 }
 

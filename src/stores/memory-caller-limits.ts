@@ -19,12 +19,12 @@ export class MemoryCallerLimits implements CallerLimits {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#sweptAt = clock.now();
+    this.#sweptAt = clock.elapsed();
   }
 
   async charge({ owner, request }: CallerRequest, allowance: CallerAllowance): Promise<ChargeAnswer> {
     this.#sweep();
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     const account = this.#open(owner);
     const refusal = toRefusal(account, { request, allowance, now });
     if (refusal) return refusal;
@@ -44,7 +44,7 @@ export class MemoryCallerLimits implements CallerLimits {
   }
 
   async renew(requests: readonly CallerRequest[]): Promise<void> {
-    const leaseUntil = this.#clock.now() + RUNNING_LEASE_MS;
+    const leaseUntil = this.#clock.elapsed() + RUNNING_LEASE_MS;
     for (const { owner, request } of requests) this.#open(owner).running.set(request, leaseUntil);
   }
 
@@ -52,13 +52,13 @@ export class MemoryCallerLimits implements CallerLimits {
   #open(owner: string): Account {
     const account = this.#accounts.get(owner) ?? { charges: new Map(), running: new Map() };
     this.#accounts.set(owner, account);
-    prune(account, this.#clock.now());
+    prune(account, this.#clock.elapsed());
     return account;
   }
 
   /** Callers come and go: once a minute, those with nothing left are forgotten. */
   #sweep(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     if (now - this.#sweptAt < MINUTE_MS) return;
     this.#sweptAt = now;
     for (const [owner, account] of this.#accounts) {

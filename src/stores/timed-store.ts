@@ -13,10 +13,10 @@ export const withTiming = <Store extends object>(store: Store, clock: Clock, onC
       const value: unknown = Reflect.get(target, name, target);
       if (typeof value !== 'function') return value;
       return (...values: readonly unknown[]): unknown => {
-        const startedAt = clock.now();
+        const startedAt = clock.elapsed();
         const result: unknown = Reflect.apply(value, target, values);
         if (!(result instanceof Promise) || typeof name !== 'string') return result;
-        const seconds = (): number => (clock.now() - startedAt) / 1000;
+        const seconds = (): number => (clock.elapsed() - startedAt) / 1000;
         result.then(
           () => onCall(name, 'ok', seconds()),
           () => onCall(name, 'error', seconds()),

@@ -68,8 +68,8 @@ describe('a model that nobody has', () => {
     await clock.settle();
     for (const { told } of [one, other]) {
       expect(told).toEqual([
-        { state: 'model_loading', since: clock.now() },
-        { state: 'model_loading', since: clock.now(), completedBytes: 1, totalBytes: 4 },
+        { state: 'model_loading', since: clock.elapsed() },
+        { state: 'model_loading', since: clock.elapsed(), completedBytes: 1, totalBytes: 4 },
       ]);
     }
     started[0]!.end();

@@ -24,7 +24,7 @@ describe('loading a model', () => {
   it('is asked for before the chat, and told', async () => {
     const clock = new VirtualClock();
     const rig = await open({ clock });
-    const begunAt = clock.now();
+    const begunElapsed = clock.elapsed();
     const gate = createGate();
     rig.ollama.nextLoad({ waitFor: gate });
     const heard = rig.ask();
@@ -33,7 +33,7 @@ describe('loading a model', () => {
     gate.open();
     const { parts, states } = await heard;
     expect(states).toStrictEqual(['model_loading', 'generating']);
-    expect(parts[0]).toMatchObject({ status: { since: begunAt } });
+    expect(parts[0]).toMatchObject({ status: { since: begunElapsed } });
     expect(parts[1]).toMatchObject({ status: { loadMs: 40_000 } });
     expect(rig.ollama.ledger.loadsOf('tiny-chat:latest', 2048)).toBe(1);
   });

@@ -113,7 +113,7 @@ const startContinuation = async (rig: Rig, { conversationId, messageId, instance
   rig.replies.start(record, {
     token: begun.token,
     source: (signal) => provider.read(signal),
-    arrivedAt: record.createdAt,
+    arrivedAt: rig.clock.elapsed(),
     promptTokens: 7,
     onPromptMeasured: () => undefined,
   });

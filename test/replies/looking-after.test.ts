@@ -115,7 +115,7 @@ describe('silence', () => {
     await using rig = await Rig.open();
     const { record, provider } = await rig.start();
     const watcher = rig.watch(record);
-    provider.send({ type: 'status', status: { state: 'model_loading', since: rig.clock.now() } });
+    provider.send({ type: 'status', status: { state: 'model_loading', since: rig.clock.elapsed() } });
     await rig.clock.advance(40 * SECOND);
     const elapsed = watcher.statuses.map((status) => (status.state === 'model_loading' ? status.elapsedMs : -1));
     expect(elapsed[0]).toBe(0);

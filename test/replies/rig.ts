@@ -83,7 +83,7 @@ export class Rig implements AsyncDisposable {
     this.replies.start(record, {
       token,
       source: (signal) => provider.read(signal),
-      arrivedAt: record.createdAt,
+      arrivedAt: this.clock.elapsed(),
       promptTokens: 7,
       onPromptMeasured: (count) => void this.measured.push(count),
     });

@@ -12,7 +12,7 @@ const start = async (rig: Rig, text: string) => {
     yield [{ type: 'text-so-far', text }];
     yield* provider.read(signal);
   };
-  rig.replies.start(record, { token, source, arrivedAt: record.createdAt, promptTokens: 7 });
+  rig.replies.start(record, { token, source, arrivedAt: rig.clock.elapsed(), promptTokens: 7 });
   await rig.clock.settle();
   return { record, provider };
 };

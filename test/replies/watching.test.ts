@@ -124,7 +124,7 @@ describe('a watcher', () => {
     await rig.clock.advance(500);
     rig.replies.start(record, {
       token,
-      arrivedAt: record.createdAt,
+      arrivedAt: rig.clock.elapsed(),
       promptTokens: 0,
       async *source() {
         yield [{ type: 'text-delta', channel: 'content', text: 'Here.' }];

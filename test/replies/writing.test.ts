@@ -112,7 +112,7 @@ describe('what a model says', () => {
     } as const;
     rig.replies.start(record, {
       token,
-      arrivedAt: record.createdAt,
+      arrivedAt: rig.clock.elapsed(),
       promptTokens: 0,
       async *source() {
         yield [context];

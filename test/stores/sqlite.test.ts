@@ -387,6 +387,7 @@ const createStillClock = (): Clock & { move(ms: number): void } => {
   let now = Date.UTC(2026, 0, 1);
   return {
     now: () => now,
+    elapsed: () => now,
     sleep: () => Promise.resolve(),
     every: () => ({ [Symbol.dispose]: () => undefined }),
     afterTurn: (callback) => void setImmediate(callback),

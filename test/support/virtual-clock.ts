@@ -16,10 +16,21 @@ interface Timer {
 /** A clock that stands still until a test moves it. It begins at 2026-01-01T00:00:00.000Z. */
 export class VirtualClock implements Clock {
   readonly #timers = new Set<Timer>();
-  #now = START_MS;
+  #now = 0;
+  /** What the time of day is ahead of the time that has gone by. */
+  #wallAheadMs = START_MS;
 
   now(): number {
+    return this.#now + this.#wallAheadMs;
+  }
+
+  elapsed(): number {
     return this.#now;
+  }
+
+  /** Sets the time of day forward, or back, as a person or NTP does. No time goes by. */
+  setWallForward(ms: number): void {
+    this.#wallAheadMs += ms;
   }
 
   /** How many wait for an instant. */

@@ -82,7 +82,7 @@ export class HostChats implements Disposable {
   async *#stream({ request, model, readiness, available, signal }: HostChat): AsyncGenerator<readonly Part[], void> {
     const { host, clock, keepAlive, silenceMs, loadTimeoutMs, look, log } = this.#options;
     using running = this.#enter(model.name);
-    const sentAt = clock.now();
+    const sentAt = clock.elapsed();
     yield* streamChat({
       ...this.#options,
       body: toChatBody(request, model, keepAlive),
@@ -104,7 +104,7 @@ export class HostChats implements Disposable {
         if (isStuck) await untilAborted(this.#unload(model), signal);
         // A load ends when the one who waits for it leaves.
         if (by === 'left' && readiness !== 'unknown' && isLoaded !== false) {
-          await this.#waitOut({ model: model.name, messages: request.messages, elapsedMs: clock.now() - sentAt });
+          await this.#waitOut({ model: model.name, messages: request.messages, elapsedMs: clock.elapsed() - sentAt });
         }
       },
     });

@@ -54,7 +54,7 @@ export class HostWatch implements Disposable {
     const { state } = this.#breaker;
     if (!catalog.isKnown || state === 'open') return 'away';
     if (state === 'half-open') return 'trial';
-    return catalog.isLate || this.#suspectUntil > clock.now() ? 'suspect' : 'up';
+    return catalog.isLate || this.#suspectUntil > clock.elapsed() ? 'suspect' : 'up';
   }
 
   /** Why it could not be asked when that was last tried. */
@@ -69,7 +69,7 @@ export class HostWatch implements Disposable {
 
   /** Whether it was lost only a moment ago, or not at all. */
   get isBelieved(): boolean {
-    return this.#lostAt === undefined || this.#options.clock.now() - this.#lostAt < BELIEVED_MS;
+    return this.#lostAt === undefined || this.#options.clock.elapsed() - this.#lostAt < BELIEVED_MS;
   }
 
   /** Milliseconds until it is asked whether it is back. */
@@ -93,7 +93,7 @@ export class HostWatch implements Disposable {
 
   /** It accepts and says nothing; a trial that ends so has failed. */
   suspect(attempt: Attempt): void {
-    this.#suspectUntil = this.#options.clock.now() + SUSPECT_MS;
+    this.#suspectUntil = this.#options.clock.elapsed() + SUSPECT_MS;
     if (this.#breaker.state === 'half-open') attempt.fail('failure');
   }
 
@@ -111,7 +111,7 @@ export class HostWatch implements Disposable {
 
   /** Somebody has no other host: asks one that has gone whether it is back, before its time. It never throws. */
   async askEarly(): Promise<void> {
-    const isDue = this.#options.clock.now() - this.#probedAt >= LEAST_WAIT_MS;
+    const isDue = this.#options.clock.elapsed() - this.#probedAt >= LEAST_WAIT_MS;
     if (this.isLost && this.#breaker.isUnreachable && (isDue || this.#probing)) await this.#probe();
   }
 
@@ -165,7 +165,7 @@ export class HostWatch implements Disposable {
     if (state === 'open') {
       const fields = { host: host.address, err: this.#error };
       if (this.#lostAt === undefined) log?.warn(fields, 'a host is not asked until it is back');
-      this.#lostAt ??= clock.now();
+      this.#lostAt ??= clock.elapsed();
       void this.#watch();
       return;
     }
@@ -182,9 +182,9 @@ export class HostWatch implements Disposable {
     if (this.#isWatching) return;
     this.#isWatching = true;
     const { clock } = this.#options;
-    const until = clock.now() + WATCHED_MS;
+    const until = clock.elapsed() + WATCHED_MS;
     try {
-      while (this.#breaker.state === 'open' && clock.now() < until) {
+      while (this.#breaker.state === 'open' && clock.elapsed() < until) {
         await clock.sleep(this.waitMs, this.#stop.signal);
         if (this.waitMs === 0) await this.#probe();
       }
@@ -202,7 +202,7 @@ export class HostWatch implements Disposable {
   async #askBoth(): Promise<void> {
     const { catalog, clock } = this.#options;
     const { signal } = this.#stop;
-    this.#probedAt = clock.now();
+    this.#probedAt = clock.elapsed();
     try {
       await this.#learnVersion();
       await catalog.refresh(0, PROBE_MS);

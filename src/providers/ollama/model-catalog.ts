@@ -67,7 +67,7 @@ export class ModelCatalog {
 
   /** Whether the host takes longer than it should to say which models it has. */
   get isLate(): boolean {
-    return this.#flight !== undefined && this.#options.clock.now() - this.#flight.since >= LATE_MS;
+    return this.#flight !== undefined && this.#options.clock.elapsed() - this.#flight.since >= LATE_MS;
   }
 
   /** As the host lists them; empty before it did. */
@@ -81,8 +81,8 @@ export class ModelCatalog {
    */
   async refresh(maxAgeMs = FRESH_MS, limitMs?: number): Promise<void> {
     const { clock } = this.#options;
-    if (this.#listed && clock.now() - this.#askedAt < maxAgeMs) return;
-    this.#flight ??= { since: clock.now(), answer: this.#ask(limitMs) };
+    if (this.#listed && clock.elapsed() - this.#askedAt < maxAgeMs) return;
+    this.#flight ??= { since: clock.elapsed(), answer: this.#ask(limitMs) };
     await this.#flight.answer;
   }
 
@@ -151,7 +151,7 @@ export class ModelCatalog {
     try {
       this.#keep(parseList(await host.ask((client) => client.list(), limitMs === undefined ? {} : { limitMs })));
     } finally {
-      this.#askedAt = clock.now();
+      this.#askedAt = clock.elapsed();
       this.#flight = undefined;
     }
   }

@@ -26,7 +26,7 @@ export type RunChore = <Result>(chore: () => Promise<Result>) => Promise<Result>
 
 /** A load on its way. All who wait for the model share it; none of them can end it. */
 export interface Load {
-  /** Milliseconds since 1970, UTC. */
+  /** By `Clock.elapsed`. */
   readonly since: number;
   /** Rejects with an LLMError. */
   readonly done: Promise<void>;
@@ -80,7 +80,7 @@ export class ModelLoader implements Disposable {
 
   /** Sees to it that what is known is no older than that. It never throws. */
   async refresh(maxAgeMs = FRESH_MS): Promise<void> {
-    if (this.#said && this.#options.clock.now() - this.#said.at < maxAgeMs) return;
+    if (this.#said && this.#options.clock.elapsed() - this.#said.at < maxAgeMs) return;
     await (this.#flight ??= this.#askRunning());
   }
 
@@ -102,7 +102,7 @@ export class ModelLoader implements Disposable {
 
   /** Whether it could not be loaded a moment ago. */
   isRefused(model: OllamaModel): boolean {
-    return (this.#refused.get(toKey(model)) ?? 0) > this.#options.clock.now();
+    return (this.#refused.get(toKey(model)) ?? 0) > this.#options.clock.elapsed();
   }
 
   /**
@@ -117,7 +117,7 @@ export class ModelLoader implements Disposable {
       this.#loads.delete(key);
       this.#tell();
     });
-    const load = { since: this.#options.clock.now(), done };
+    const load = { since: this.#options.clock.elapsed(), done };
     this.#loads.set(key, load);
     done.catch(() => undefined); // told to those who wait; perhaps nobody does any more
     this.#tell();
@@ -126,7 +126,7 @@ export class ModelLoader implements Disposable {
 
   /** It has spoken: it is loaded. */
   confirm(model: OllamaModel): void {
-    this.#ready.set(toKey(model), { model, at: this.#options.clock.now() });
+    this.#ready.set(toKey(model), { model, at: this.#options.clock.elapsed() });
     this.#refused.delete(toKey(model));
     this.#tell();
   }
@@ -139,7 +139,7 @@ export class ModelLoader implements Disposable {
 
   /** It cannot be loaded here. */
   refuse(model: OllamaModel): void {
-    this.#refused.set(toKey(model), this.#options.clock.now() + REFUSED_MS);
+    this.#refused.set(toKey(model), this.#options.clock.elapsed() + REFUSED_MS);
   }
 
   [Symbol.dispose](): void {
@@ -152,14 +152,14 @@ export class ModelLoader implements Disposable {
     // `shift` is missing in the package's types; no messages means: load.
     const body = { ...toLoadOptions(model, keepAlive), messages: [], stream: false as const };
     const load = async (): Promise<void> => {
-      const begunAt = this.#options.clock.now();
+      const begunAt = this.#options.clock.elapsed();
       await host.ask((client) => client.chat(body), {
         limitMs: loadTimeoutMs,
         toLimitError: () => tooLong(loadTimeoutMs),
         signal: this.#stop.signal,
         asked: { model: model.name },
       });
-      if (!wasLoaded) this.#measure(model, this.#options.clock.now() - begunAt);
+      if (!wasLoaded) this.#measure(model, this.#options.clock.elapsed() - begunAt);
     };
     await runChore(load);
     this.confirm(model);
@@ -174,13 +174,13 @@ export class ModelLoader implements Disposable {
 
   async #askRunning(): Promise<void> {
     const { host, clock } = this.#options;
-    const askedAt = clock.now();
+    const askedAt = clock.elapsed();
     try {
       const running = await host.ask(async (client) => parseRunning(await client.ps()), { limitMs: LOOK_MS });
-      this.#said = { running, at: clock.now() };
+      this.#said = { running, at: clock.elapsed() };
       this.#forgetEvicted(running, askedAt);
     } catch {
-      this.#said = { running: undefined, at: clock.now() }; // the chat itself will meet what is wrong, and say it
+      this.#said = { running: undefined, at: clock.elapsed() }; // the chat itself will meet what is wrong, and say it
     } finally {
       this.#flight = undefined;
       this.#tell();

@@ -49,7 +49,7 @@ export class ModelPulls implements Disposable {
   check(model: string): void {
     const failure = this.#failures.get(toFullModelName(model));
     if (!failure) return;
-    const waitMs = failure.at + PAUSE_MS - this.#options.clock.now();
+    const waitMs = failure.at + PAUSE_MS - this.#options.clock.elapsed();
     if (waitMs > 0) throw again(failure.error, waitMs);
   }
 
@@ -109,7 +109,7 @@ export class ModelPulls implements Disposable {
       const known = toLLMError(error);
       if (signal.aborted) report.leave();
       else report.fail(error);
-      this.#failures.set(key, { at: this.#options.clock.now(), error: known });
+      this.#failures.set(key, { at: this.#options.clock.elapsed(), error: known });
       this.#running.delete(key);
       pull.end(known);
     }
@@ -135,7 +135,7 @@ class Pull {
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#since = clock.now();
+    this.#since = clock.elapsed();
   }
 
   get status(): ModelLoading {
@@ -157,7 +157,7 @@ class Pull {
   }
 
   advance(progress: PullProgress): void {
-    const now = this.#clock.now();
+    const now = this.#clock.elapsed();
     const { completedBytes, totalBytes } = this.#progress;
     const isNew = progress.completedBytes !== completedBytes || progress.totalBytes !== totalBytes;
     this.#progress = progress;

@@ -136,11 +136,11 @@ export class OllamaProvider implements Provider, HostBoard, AsyncDisposable {
   async #preload(server: OllamaServer, model: string): Promise<void> {
     const { clock, log } = this.#options;
     const host = server.host.address;
-    const begunAt = clock.now();
+    const begunAt = clock.elapsed();
     log?.info({ host, model }, 'loading the model');
     try {
       await server.preload(model);
-      log?.info({ host, model, seconds: (clock.now() - begunAt) / 1000 }, 'the model is loaded');
+      log?.info({ host, model, seconds: (clock.elapsed() - begunAt) / 1000 }, 'the model is loaded');
     } catch (error) {
       log?.warn({ host, model, err: error }, 'the model could not be loaded');
     }

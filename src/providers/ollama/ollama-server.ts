@@ -176,7 +176,7 @@ export class OllamaServer implements AsyncDisposable {
   /** Sees to it that the model is in memory, and says so where that takes its time. */
   async *#load(model: OllamaModel, signal: AbortSignal): AsyncGenerator<readonly Part[], Readiness> {
     const { clock, deadlines } = this.#options;
-    const arrivedAt = clock.now();
+    const arrivedAt = clock.elapsed();
     const readiness = await untilAborted(this.#look(model), signal);
     if (readiness === 'silent') throw this.watch.toAwayError();
     if (readiness === 'absent' || readiness === 'unsure') {
@@ -185,7 +185,7 @@ export class OllamaServer implements AsyncDisposable {
       if (!isQuick) yield [{ type: 'status', status: { state: 'model_loading', since: load.since } }];
       await untilAborted(load.done, signal);
     }
-    yield [{ type: 'status', status: { state: 'generating', loadMs: clock.now() - arrivedAt } }];
+    yield [{ type: 'status', status: { state: 'generating', loadMs: clock.elapsed() - arrivedAt } }];
     return readiness;
   }
 

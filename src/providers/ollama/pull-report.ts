@@ -39,7 +39,7 @@ export class PullReport {
     this.#options = options;
     this.#model = model;
     this.#host = host;
-    this.#startedAt = options.clock.now();
+    this.#startedAt = options.clock.elapsed();
     this.#toldAt = this.#startedAt;
     options.log?.info({ model, host }, 'downloading a model');
     this.#tellFigures(true);
@@ -48,7 +48,7 @@ export class PullReport {
   advance(progress: PullProgress): void {
     this.#progress = progress;
     this.#tellFigures(true);
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.elapsed();
     const percent = toPercent(progress);
     if (percent < this.#toldPercent + STEP_PERCENT || now - this.#toldAt < STEP_MS) return;
     this.#toldPercent = percent;
@@ -77,7 +77,7 @@ export class PullReport {
   }
 
   get #elapsedMs(): number {
-    return this.#options.clock.now() - this.#startedAt;
+    return this.#options.clock.elapsed() - this.#startedAt;
   }
 
   #tellFigures(isRunning: boolean): void {

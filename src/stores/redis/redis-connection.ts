@@ -37,7 +37,7 @@ export class RedisConnection {
     this.#clock = clock;
     this.#serverTime = serverTime;
     this.#client.on('error', (error: unknown) => void (this.#lastError = error)); // each command tells its own caller
-    const onReady = (): void => void (this.#connectedAt = this.#clock.now());
+    const onReady = (): void => void (this.#connectedAt = this.#clock.elapsed());
     if (this.#client instanceof Cluster) {
       this.#client.on('+node', (node: Redis) => {
         onReady();
@@ -55,7 +55,7 @@ export class RedisConnection {
 
   /** For how long nothing has been reconnected; a restart of Redis is a reconnection too. */
   get ageMs(): number {
-    return this.#clock.now() - this.#connectedAt;
+    return this.#clock.elapsed() - this.#connectedAt;
   }
 
   /** Resolves when the first connection stands; rejects with why it does not. */

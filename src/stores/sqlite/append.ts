@@ -9,7 +9,7 @@ export const appendEvents = ({ tables, clock }: StoreParts, append: Append): App
   const refusal = toWriteRefusal(reply, append) ?? toPlaceRefusal(reply, append);
   if (!reply || refusal) return refusal ?? { type: 'gone' };
   tables.log.insert(reply.id, append.seq, append.events);
-  tables.replies.advance(reply.id, reply.seq + append.events.length, clock.now() + LEASE_MS);
+  tables.replies.advance(reply.id, reply.seq + append.events.length, clock.elapsed() + LEASE_MS);
   return { type: 'ok' };
 };
 
@@ -18,7 +18,7 @@ export const renewLease = ({ tables, clock }: StoreParts, lease: Lease): RenewAn
   const reply = tables.replies.find(lease.messageId);
   const refusal = toWriteRefusal(reply, lease);
   if (!reply || refusal) return refusal ?? { type: 'gone' };
-  tables.replies.renew(reply.id, clock.now() + LEASE_MS);
+  tables.replies.renew(reply.id, clock.elapsed() + LEASE_MS);
   return { type: 'ok' };
 };
 

@@ -66,7 +66,7 @@ const insertTurn = ({ tables, clock }: StoreParts, begin: Begin, conversation: C
     messageId,
     token,
     instance,
-    leaseUntil: now + LEASE_MS,
+    leaseUntil: clock.elapsed() + LEASE_MS,
     questionPosition: userMessage ? next : 0,
     body: toBody(begin),
   });

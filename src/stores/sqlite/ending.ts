@@ -32,7 +32,7 @@ export const sealReply = (parts: StoreParts, closing: Closing): SealAnswer => {
 
 /** One process has the data folder: a reply of any other instance has lost its writer. */
 const isAbandoned = ({ clock, instance }: StoreParts, reply: ReplyRow): boolean =>
-  reply.leaseUntil <= clock.now() || reply.instance !== instance;
+  reply.leaseUntil <= clock.elapsed() || reply.instance !== instance;
 
 /** Ends a reply without its writer: what it says is what its log says. */
 const closeReply = (parts: StoreParts, reply: ReplyRow, { messageId, outcome, endedAt }: Closing): LogEntry => {

@@ -22,6 +22,7 @@ export interface ReplyRow {
   readonly token: Token;
   readonly seq: number;
   readonly instance: string;
+  /** By `Clock.elapsed` of that instance: to any other it says nothing. */
   readonly leaseUntil: number;
   /** The position of its user message; 0 where it brought none. */
   readonly questionPosition: number;
@@ -93,7 +94,7 @@ export class ReplyTable {
     );
     this.#findAbandoned = prepareQuery<RecordRow>(
       database,
-      `${RECORD} WHERE state = 'running' AND (lease_until <= :now OR instance <> :instance) LIMIT :limit`,
+      `${RECORD} WHERE state = 'running' AND (lease_until <= :elapsed OR instance <> :instance) LIMIT :limit`,
     );
     this.#insert = prepareQuery(
       database,
@@ -125,9 +126,9 @@ export class ReplyTable {
     return this.#findRecord.get({ messageId: toStoredText(messageId), expired });
   }
 
-  /** Running replies whose lease has expired, or which another instance began. */
-  findAbandoned(instance: string, now: number, limit: number): RecordRow[] {
-    return this.#findAbandoned.all({ instance: toStoredText(instance), now, limit });
+  /** Running replies whose lease has expired by `elapsed`, or which another instance began. */
+  findAbandoned(instance: string, elapsed: number, limit: number): RecordRow[] {
+    return this.#findAbandoned.all({ instance: toStoredText(instance), elapsed, limit });
   }
 
   insert({ messageId, instance, body, ...columns }: NewReply): void {

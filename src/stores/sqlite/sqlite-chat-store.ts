@@ -210,8 +210,9 @@ export class SqliteChatStore implements ChatStore {
   }
 
   async findAbandoned(limit: number): Promise<readonly ReplyRecord[]> {
-    return this.#read((now) =>
-      this.#tables.replies.findAbandoned(this.#parts.instance, now, limit).map((row) => toReplyRecord(row)),
+    const { clock, instance } = this.#parts;
+    return this.#read(() =>
+      this.#tables.replies.findAbandoned(instance, clock.elapsed(), limit).map((row) => toReplyRecord(row)),
     );
   }
 
