@@ -12,9 +12,6 @@ describe('the scripted Ollama beside the recordings of a real one', () => {
   ];
   /** What the tiny model chose to say, or the state that it was in, where the request alone does not decide it. */
   const scripts: Readonly<Record<string, string>> = {
-    tools: 'tool',
-    'tools-whole': 'tool',
-    'two-tools-in-one': 'tool',
     'tools-text-answer': 'say:it offered tools, and the model did without, and without thinking',
     'tool-result': 'say:it did not think behind a result',
     'role-unknown': 'say:it did not think without a user message',

@@ -1,3 +1,4 @@
+import { goKind, parseAsGo } from './go-decoding.ts';
 import { HttpRefusal } from './http-refusal.ts';
 import { type Fields, isFields } from './records.ts';
 import { checkFields } from './request-fields.ts';
@@ -63,18 +64,22 @@ export function numberOption(request: ChatRequest, name: string): number | undef
 
 /** A body that is an object; throws Go's refusal of anything else. */
 export function parseObject(text: string): Fields {
+  const value = parseOrRefuse(text);
+  if (isFields(value)) return value;
+  throw new HttpRefusal(400, `json: cannot unmarshal ${goKind(value)} into Go value of type api.ChatRequest`);
+}
+
+function parseOrRefuse(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    if (isFields(value)) return value;
-  } catch {
-    throw new HttpRefusal(400, 'unexpected EOF'); // Go names the character; only a body cut short was recorded
+    return parseAsGo(text);
+  } catch (error) {
+    throw new HttpRefusal(400, error instanceof Error ? error.message : String(error));
   }
-  throw new HttpRefusal(400, 'json: cannot unmarshal array into Go value of type api.ChatRequest');
 }
 
 const toMessage = (message: WireMessage): WireMessage => ({
   ...message,
-  role: message.role.toLowerCase(),
+  role: (message.role ?? '').toLowerCase(), // a message without one is taken
   content: message.content ?? '', // null is the empty text
 });
 

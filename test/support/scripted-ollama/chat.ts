@@ -1,4 +1,5 @@
 import { type ChatRequest, lastUserText, numberOption, parseChatRequest } from './chat-request.ts';
+import { withEngineFaults } from './engine-faults.ts';
 import type { Exchange } from './exchange.ts';
 import { findModel, type Host } from './host.ts';
 import { HttpRefusal } from './http-refusal.ts';
@@ -8,8 +9,8 @@ import { countPromptTokens, renderPrompt } from './prompt.ts';
 import { checkOptions } from './request-fields.ts';
 import { type Runner, RunnerDied } from './runner.ts';
 import type { Chosen } from './script-book.ts';
-import type { Script } from './script.ts';
-import { overLength, PREFILL_REFUSED, PROMPT_TOO_LONG } from './scripts/refusals.ts';
+import type { Crash, Script } from './script.ts';
+import { overLength, PREFILL_REFUSED, PROMPT_TOO_LONG, RUNNER_STOPPED } from './scripts/refusals.ts';
 import { createTurn, envelope, prefillOf } from './turn.ts';
 
 /** `POST /api/chat`. The checks come in Ollama's order: what is wrong twice is refused as Ollama refuses it. */
@@ -66,7 +67,7 @@ async function inSlot(runner: Runner, asked: Asked & { readonly script: Script }
   try {
     await runner.slots.acquire(signal);
   } catch (error) {
-    if (error instanceof RunnerDied) throw new HttpRefusal(500, 'llama runner process no longer running: -1');
+    if (error instanceof RunnerDied) throw new HttpRefusal(500, noLongerRunning(host.engine));
     throw error;
   }
   host.ledger.setGenerating(exchange.entry, true);
@@ -92,24 +93,33 @@ async function generate({ exchange, host, request, model, script, runner, signal
   const promptTokens = fit(request, countPromptTokens(request, model), { engine: host.engine, numCtx: runner.numCtx });
   if (model.prefill === 'refuses' && prefillOf(request) !== undefined)
     throw new HttpRefusal(400, PREFILL_REFUSED, true);
-  const turn = createTurn({ request, model, numCtx: runner.numCtx, promptTokens });
+  const turn = createTurn({ request, model, numCtx: runner.numCtx, promptTokens, engine: host.engine });
   Object.assign(exchange.entry, { salt: turn.salt, promptTokens });
+  const { steps } = script;
+  const said = typeof steps === 'function' ? steps(turn) : steps;
+  const faulty: Script = { ...script, steps: () => withEngineFaults(said, turn) };
+  const onCrash = (who: Crash) => (who === 'serve' ? host.die() : host.scheduler.drop(runner));
   try {
-    await play({ exchange, turn, script, paceMs: script.paceMs ?? host.paceMs, loadMs, signal });
+    await play({ exchange, turn, script: faulty, paceMs: script.paceMs ?? host.paceMs, loadMs, signal, onCrash });
   } catch (error) {
     if (!(error instanceof RunnerDied) || exchange.signal.aborted) throw error;
+    if (!exchange.hasBegun) throw new HttpRefusal(500, RUNNER_STOPPED, request.stream);
     const died = { error: 'an error was encountered while running the model: unexpected EOF' };
-    await play({ exchange, turn, script: { steps: [died] }, paceMs: 0, loadMs, signal: exchange.signal });
+    await play({ exchange, turn, script: { steps: [died] }, paceMs: 0, loadMs, signal: exchange.signal, onCrash });
   }
 }
+
+/** For who waited for a slot of a runner that died. */
+const noLongerRunning = (engine: Host['engine']): string =>
+  `${engine === 'may' ? 'llama runner' : 'llama-server'} process no longer running: -1`;
 
 async function playOnArrival(asked: Omit<Asked, 'model'> & { readonly script: Script }): Promise<void> {
   const { exchange, host, request, script } = asked;
   const model = createModel({ name: request.model || 'none' });
   const promptTokens = countPromptTokens(request, model);
-  const turn = createTurn({ request, model, numCtx: model.defaultContext, promptTokens });
+  const turn = createTurn({ request, model, numCtx: model.defaultContext, promptTokens, engine: host.engine });
   Object.assign(exchange.entry, { salt: turn.salt, promptTokens });
-  await play({ exchange, turn, script, paceMs: host.paceMs, loadMs: 0, signal: exchange.signal });
+  await play({ exchange, turn, script, paceMs: host.paceMs, loadMs: 0, signal: exchange.signal, onCrash: host.die });
 }
 
 function checkCapabilities({ think, tools, model: name }: ChatRequest, model: ScriptedModel): void {

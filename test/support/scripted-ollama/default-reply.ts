@@ -1,8 +1,14 @@
-import type { Step, Turn } from './script.ts';
-import { isFormat, structuredReply } from './structured-reply.ts';
+import { randomBytes } from 'node:crypto';
+import { fieldsOf, textOf } from './records.ts';
+import type { Step, Turn, WireToolCall } from './script.ts';
+import { structuredReply, valueOf } from './structured-reply.ts';
 import { prefillOf } from './turn.ts';
 
 const NUMBERS = 12;
+/** Equal ones, behind which an engine that renders its prompts itself ends the reply. */
+const MOST_EQUAL_TOKENS = 31;
+/** A model that is paid for repeating itself falls into a loop. */
+const LOOPING_PENALTY = -1.5;
 const STRUCTURED_PIECE_CHARACTERS = 6;
 
 export interface ReplyOptions {
@@ -13,11 +19,38 @@ export interface ReplyOptions {
 /**
  * What the model says when no script decides: `I [salt] am a scripted model and count: 1 2 3 … 12`. Without
  * ` [salt]`, which no two requests share, it is the same text every time, and a continued one goes on in it exactly
- * where it was cut: a test can see each seam, and that nothing was lost or doubled there.
+ * where it was cut: a test can see each seam, and that nothing was lost or doubled there. Offered tools, it calls the
+ * first one; with a penalty that rewards repetition, it says one word again and again.
  */
 export function* replySteps(turn: Turn, options: ReplyOptions = {}): Iterable<Step> {
-  yield* spokenSteps(turn, options);
+  const tool = toolToCall(turn);
+  if (tool === undefined && loops(turn)) return yield* loopSteps(turn);
+  if (tool === undefined) yield* spokenSteps(turn, options);
+  else yield { calls: [callOf(tool, turn.salt)] };
   yield { done: doneOf(turn) };
+}
+
+/** The first tool that was offered, until its result is there. */
+const toolToCall = ({ request: { tools, messages } }: Turn): unknown =>
+  messages.at(-1)?.role === 'tool' ? undefined : tools[0];
+
+function callOf(tool: unknown, salt: string): WireToolCall {
+  const { function: offered } = fieldsOf(tool);
+  const { parameters } = fieldsOf(offered);
+  const call = {
+    index: 0,
+    name: textOf(fieldsOf(offered), 'name'),
+    arguments: fieldsOf(valueOf(fieldsOf(parameters), salt)),
+  };
+  return { id: `call_${randomBytes(4).toString('hex')}`, function: call };
+}
+
+const loops = ({ request: { options } }: Turn): boolean => Number(options['frequency_penalty'] ?? 0) <= LOOPING_PENALTY;
+
+/** Ends cleanly and without a last line where the engine has a guard; elsewhere `num_predict` ends it. */
+function* loopSteps({ engine, numCtx }: Turn): Iterable<Step> {
+  const count = engine === 'native' ? 10 * numCtx + 1 : MOST_EQUAL_TOKENS;
+  for (let index = 0; index < count; index++) yield { say: ' again' };
 }
 
 /** The same without its last line. */
@@ -25,11 +58,6 @@ export function* spokenSteps(turn: Turn, options: ReplyOptions = {}): Iterable<S
   if (turn.thinks) yield* thinkingTokens(turn.salt).map((think) => ({ think }));
   const { format } = turn.request;
   if (format !== undefined && turn.thinks) yield { say: '' }; // the seam between the two passes
-  if (format !== undefined && !isFormat(format)) {
-    const shown = JSON.stringify(JSON.stringify(format));
-    yield { error: `invalid format: ${shown}; expected "json" or a valid JSON Schema object` };
-    return;
-  }
   yield* contentTokens(turn, options).map((say) => ({ say }));
 }
 

@@ -21,6 +21,8 @@ export interface Host {
   readonly pulls: (readonly PullStep[])[];
   readonly engine: Engine;
   readonly version: string;
+  /** Ollama's own process dies, and with it all runners. */
+  readonly die: () => void;
   /** Between two tokens, where no script says otherwise. */
   paceMs: number;
 }

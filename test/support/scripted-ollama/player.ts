@@ -2,7 +2,7 @@ import { type ChatRequest, numberOption } from './chat-request.ts';
 import type { Exchange } from './exchange.ts';
 import { goJson } from './go-json.ts';
 import { HttpRefusal } from './http-refusal.ts';
-import type { DoneFields, Script, Step, Turn, WireToolCall } from './script.ts';
+import type { Crash, DoneFields, Script, Step, Turn, WireToolCall } from './script.ts';
 import { envelope } from './turn.ts';
 import { waitFor, waitForAbort, waitMs } from './waiting.ts';
 
@@ -14,6 +14,8 @@ export interface Play {
   readonly loadMs: number;
   /** Aborts when the client leaves or the runner dies. */
   readonly signal: AbortSignal;
+  /** A process dies; it aborts the signal. */
+  readonly onCrash: (who: Crash) => void;
 }
 
 interface Spoken {
@@ -61,10 +63,17 @@ class Player {
     if ('waitMs' in step) await waitMs(step.waitMs, signal);
     if ('waitFor' in step) await waitFor(step.waitFor, signal);
     if ('hang' in step) await waitForAbort(signal);
+    if ('crash' in step) this.#crash(step.crash);
     if ('end' in step) exchange.end();
     if ('close' in step) exchange.close();
     if ('reset' in step) exchange.reset();
     return 'end' in step || 'close' in step || 'reset' in step;
+  }
+
+  #crash(who: Crash): void {
+    const { onCrash, signal } = this.#plan;
+    onCrash(who);
+    signal.throwIfAborted();
   }
 
   async #token(message: { content: string; thinking?: string }): Promise<boolean> {

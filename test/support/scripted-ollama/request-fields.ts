@@ -1,3 +1,4 @@
+import { goKind } from './go-decoding.ts';
 import { HttpRefusal } from './http-refusal.ts';
 import { type Fields, fieldsOf, isFields } from './records.ts';
 
@@ -9,12 +10,13 @@ const OPTION_TYPES: Readonly<Record<string, readonly string[]>> = {
 
 /** Refuses with 400 what Go's decoder would refuse in the body of `/api/chat`. */
 export function checkFields(body: Fields): void {
-  checkType(body, 'model', 'string');
-  checkType(body, 'stream', 'boolean');
+  checkType(body['model'], 'model', 'string');
+  checkType(body['stream'], 'stream', 'bool');
   checkThink(body['think']);
-  const messages = body['messages'] ?? [];
-  if (!Array.isArray(messages)) throw refusal('cannot unmarshal object into Go struct field ChatRequest.messages');
-  for (const message of messages) checkMessage(message);
+  for (const message of listAt(body, 'messages', '[]api.Message')) checkMessage(message);
+  listAt(body, 'tools', 'api.Tools');
+  if (!isFields(body['options'] ?? {})) throw wrongType(body['options'], 'options', 'map[string]interface {}');
+  checkTopLogprobs(body['top_logprobs'] ?? 0);
 }
 
 /** Refuses with 500 an option of the wrong type, as Ollama does when it builds the runner's options. */
@@ -30,11 +32,10 @@ export function checkOptions(options: Fields): void {
 }
 
 function checkMessage(message: unknown): void {
-  if (!isFields(message))
-    throw refusal('cannot unmarshal into Go struct field ChatRequest.messages of type api.Message');
-  checkType(message, 'role', 'string');
-  checkType(message, 'content', 'string');
-  for (const image of listOf(message['images'])) checkBase64(image);
+  if (!isFields(message)) throw wrongType(message, 'messages', 'api.Message');
+  checkType(message['role'], 'messages.role', 'string');
+  checkType(message['content'], 'messages.content', 'string');
+  for (const image of listAt(message, 'images', '[]api.ImageData', 'messages.images')) checkBase64(image);
   for (const call of listOf(message['tool_calls'])) checkCall(call);
 }
 
@@ -48,7 +49,8 @@ function checkThink(think: unknown): void {
 }
 
 function checkBase64(image: unknown): void {
-  const wrong = typeof image === 'string' ? image.search(/[^A-Za-z0-9+/=]/) : 0;
+  if (typeof image !== 'string') throw wrongType(image, 'messages.images', '[]uint8');
+  const wrong = image.search(/[^A-Za-z0-9+/=]/);
   if (wrong >= 0) throw new HttpRefusal(400, `illegal base64 data at input byte ${wrong}`);
 }
 
@@ -58,14 +60,26 @@ function checkCall(call: unknown): void {
     throw new HttpRefusal(400, "Value looks like object, but can't find closing '}' symbol");
 }
 
-function checkType(fields: Fields, name: string, type: 'string' | 'boolean'): void {
-  const value = fields[name] ?? undefined;
-  if (value === undefined || typeof value === type) return;
-  const found = Array.isArray(value) ? 'array' : typeof value;
-  throw refusal(
-    `cannot unmarshal ${found} into Go struct field .${name} of type ${type === 'boolean' ? 'bool' : type}`,
-  );
+function checkTopLogprobs(value: unknown): void {
+  if (typeof value !== 'number') throw wrongType(value, 'top_logprobs', 'int');
+  if (value < 0 || value > 20) throw new HttpRefusal(400, 'top_logprobs must be between 0 and 20');
 }
 
-const refusal = (text: string): HttpRefusal => new HttpRefusal(400, `json: ${text}`);
+function checkType(value: unknown, path: string, type: 'string' | 'bool'): void {
+  if (value !== undefined && value !== null && goKind(value) !== type) throw wrongType(value, path, type);
+}
+
+/** The list in a field, empty where there is none. */
+function listAt(fields: Fields, name: string, type: string, path = name): readonly unknown[] {
+  const value = fields[name] ?? [];
+  if (!Array.isArray(value)) throw wrongType(value, path, type);
+  return value;
+}
+
+const wrongType = (value: unknown, path: string, type: string): HttpRefusal =>
+  new HttpRefusal(
+    400,
+    `json: cannot unmarshal ${goKind(value)} into Go struct field ChatRequest.${path} of type ${type}`,
+  );
+
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);

@@ -1,5 +1,6 @@
 import type { ChatRequest } from './chat-request.ts';
 import type { Gate } from './gate.ts';
+import type { Engine } from './host.ts';
 import type { ScriptedModel } from './models.ts';
 
 /** A tool call as Ollama writes it; `id` is left out where the engine gives none. */
@@ -49,7 +50,11 @@ export type RawStep =
   /** The connection closes in the middle; all that was written before arrives first. */
   | { readonly close: true }
   /** The connection is torn (TCP RST); what the client has not read yet is lost to it. */
-  | { readonly reset: true };
+  | { readonly reset: true }
+  /** A process dies, with all that it was answering and all who waited for it: the model's runner, or Ollama itself. */
+  | { readonly crash: Crash };
+
+export type Crash = 'runner' | 'serve';
 
 export type Step = SpokenStep | RawStep;
 
@@ -84,6 +89,7 @@ export interface Turn {
   /** The context window in force. */
   readonly numCtx: number;
   readonly promptTokens: number;
+  readonly engine: Engine;
   /** Whether the model thinks before it answers this. */
   readonly thinks: boolean;
   /** One line of the stream, newline included: envelope, then these fields in this order. */

@@ -48,6 +48,7 @@ export class ScriptedOllama implements AsyncDisposable {
   readonly #faults = new Faults();
   readonly #exchanges = new Set<Exchange>();
   #server: Server | undefined;
+  #closed: Promise<unknown> = Promise.resolve();
   #port: number;
 
   private constructor({ port = 0, ...options }: ScriptedOllamaOptions) {
@@ -63,6 +64,7 @@ export class ScriptedOllama implements AsyncDisposable {
       pulls: [],
       engine: options.engine ?? 'may',
       version: options.version ?? '0.0.0',
+      die: () => void this.kill(),
       paceMs,
     };
   }
@@ -164,13 +166,13 @@ export class ScriptedOllama implements AsyncDisposable {
   async kill(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;
-    if (!server) return;
-    const closed = once(server, 'close');
+    if (!server) return void (await this.#closed);
+    this.#closed = once(server, 'close');
     server.close();
     for (const exchange of this.#exchanges) exchange.kill();
     server.closeAllConnections();
     this.#host.scheduler.dropAll();
-    await closed;
+    await this.#closed;
   }
 
   /** Kills it and lets go of everything that it still holds. */

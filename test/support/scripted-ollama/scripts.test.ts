@@ -18,7 +18,7 @@ describe('a script', () => {
 
   /** Only the time differs. */
   const late = ['pause', 'pace', 'slow-start', 'slow-load'];
-  const torn = ['cut-off', 'reset'];
+  const torn = ['cut-off', 'reset', 'crash-serve'];
 
   it.each(Object.keys(namedScripts).filter((name) => ![...endless, ...torn].includes(name)))(
     'is played by its marker: %s',

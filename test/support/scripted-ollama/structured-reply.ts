@@ -1,13 +1,11 @@
 import { type Fields as Schema, fieldsOf as toSchema, isFields as isSchema } from './records.ts';
 
-/** Whether Ollama takes this as a `format`. */
-export const isFormat = (format: unknown): boolean => format === 'json' || isSchema(format);
-
 /** A JSON text that holds the salt wherever a free string may stand, and is the least that the schema allows. */
 export const structuredReply = (format: unknown, salt: string): string =>
   JSON.stringify(isSchema(format) ? valueOf(format, salt) : { salt, count: 3, items: ['one', 'two'] });
 
-function valueOf(schema: Schema, salt: string): unknown {
+/** The least value that a schema allows, with the salt wherever a free string may stand. */
+export function valueOf(schema: Schema, salt: string): unknown {
   if ('const' in schema) return schema['const'];
   if (Array.isArray(schema['enum'])) return schema['enum'][0];
   const options = schema['anyOf'] ?? schema['oneOf'];

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ChatRequest } from './chat-request.ts';
 import { goJson, goTime } from './go-json.ts';
+import type { Engine } from './host.ts';
 import { hasCapability, type ScriptedModel } from './models.ts';
 import type { Turn } from './script.ts';
 
@@ -9,14 +10,16 @@ export interface TurnOptions {
   readonly model: ScriptedModel;
   readonly numCtx: number;
   readonly promptTokens: number;
+  readonly engine: Engine;
 }
 
-export const createTurn = ({ request, model, numCtx, promptTokens }: TurnOptions): Turn => ({
+export const createTurn = ({ request, model, numCtx, promptTokens, engine }: TurnOptions): Turn => ({
   request,
   model,
   salt: randomBytes(4).toString('hex'),
   numCtx,
   promptTokens,
+  engine,
   thinks: hasCapability(model, 'thinking') && request.think !== false && !continuesText(request, model),
   line: (fields) => `${goJson(envelope(request, fields))}\n`,
 });

@@ -25,6 +25,10 @@ export const brokenStreams: ScriptMakers = {
   }),
   /** An error line; the next request finds the model unloaded. */
   'runner-killed': (given) => ({ steps: after(given, () => [{ error: RUNNER_DIED }]), killsRunner: true }),
+  /** The model's runner dies, and with it all that it was doing for others. */
+  'crash-runner': (given) => ({ steps: after(given, () => [{ crash: 'runner' }]) }),
+  /** Ollama's own process dies: nothing answers any more. */
+  'crash-serve': (given) => ({ steps: after(given, () => [{ crash: 'serve' }]) }),
   /** HTTP's proper end, no last line. */
   'no-done': (given) => ({ steps: after(given, () => []) }),
   /** The connection closes after so many tokens; the client has them all. */

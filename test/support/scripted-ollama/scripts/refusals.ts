@@ -16,7 +16,7 @@ const byRunner = (status: number, text: (turn: Turn) => string): Script => ({
   steps: (turn) => [{ error: text(turn), status }],
 });
 
-const RUNNER_STOPPED =
+export const RUNNER_STOPPED =
   'model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama server logs for details';
 
 /** What is said instead of a reply, before its first line. The texts are Ollama's. */
