@@ -5,26 +5,31 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildApp } from '../src/app.ts';
 import { parseConfig } from '../src/config.ts';
+import { toEventsTable } from './events-docs.ts';
 import { toEnvExample, toSettingsTable } from './settings-docs.ts';
 
 /**
- * Writes what is made from the code: `.env.example`, the settings in README.md, `openapi.yaml` and `asyncapi.yaml`.
+ * Writes what is made from the code: `.env.example`, the events and the settings in README.md, `openapi.yaml` and `asyncapi.yaml`.
  * With `--check` it writes nothing, names what is not as the code says, and exits with 1.
  */
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const SETTINGS = /(<!-- settings -->\n).*(<!-- \/settings -->)/s;
+
+/** What README.md has of it, between lines of that name: `<!-- settings -->` and `<!-- /settings -->`. */
+const TABLES = { events: toEventsTable, settings: toSettingsTable };
 
 /** Each file's name and what is to be in it. */
 const toPages = async (): Promise<readonly (readonly [string, string])[]> => {
   const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
-  if (!SETTINGS.test(readme)) throw new Error('README.md needs the lines <!-- settings --> and <!-- /settings -->.');
-  return [
-    ['.env.example', toEnvExample()],
-    ['README.md', readme.replace(SETTINGS, (_all, begin, end) => `${begin}\n${toSettingsTable()}\n\n${end}`)],
-    ...(await toDescriptions()),
-  ];
+  return [['.env.example', toEnvExample()], ['README.md', withTables(readme)], ...(await toDescriptions())];
 };
+
+const withTables = (readme: string): string =>
+  Object.entries(TABLES).reduce((page, [name, toTable]) => {
+    const place = new RegExp(`(<!-- ${name} -->\\n).*(<!-- /${name} -->)`, 's');
+    if (!place.test(page)) throw new Error(`README.md needs the lines <!-- ${name} --> and <!-- /${name} -->.`);
+    return page.replace(place, (_all, begin, end) => `${begin}\n${toTable()}\n\n${end}`);
+  }, readme);
 
 /** The descriptions of both wires as the service itself gives them, without listening. */
 const toDescriptions = async (): Promise<readonly (readonly [string, string])[]> => {

@@ -1,4 +1,5 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -8,10 +9,12 @@ import { HTTP_STATUS } from '../src/protocol/errors.ts';
 import { SocketClient } from './process/client.ts';
 import { makeWorkFolder, ServiceProcess, type WorkFolder } from './process/service-process.ts';
 import { ScriptedOllama } from './support/scripted-ollama/scripted-ollama.ts';
+import { startTcpProxy } from './support/tcp-proxy.ts';
 
 /** The examples, and what README.md tells people to type, run as they stand. */
 
 const run = promisify(execFile);
+const hasPython = spawnSync('python3', ['--version']).status === 0;
 const pathOf = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
 const readme = readFileSync(pathOf('README.md'), 'utf8');
 const operations = readFileSync(pathOf('docs/operations.md'), 'utf8');
@@ -65,6 +68,23 @@ describe('the examples', () => {
     expect(broken).toMatch(/^\[connection lost behind event \d+; trying again in 100 ms\]$/);
     expect(`${said}${rest[0]}`).toMatch(/^I \[\w+\] am a scripted model and count: 1 2 3 4 5 6 7 8 9 10 11 12$/);
     expect(rest.slice(1)).toEqual(['[complete: nothing lost, nothing twice]', '']);
+  });
+
+  it.skipIf(!hasPython)('client.py loses its connection, and not a word', async () => {
+    await using ollama = await startOllama();
+    await using folder = await makeWorkFolder();
+    await using service = await startService(folder, ollama);
+    await using proxy = await startTcpProxy(Number(new URL(service.url).port));
+    const child = spawn('python3', [pathOf('examples/client.py'), proxy.url.replace('redis', 'http'), 'Count']);
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (!said.includes('count') && (said + text).includes('count')) proxy.tear();
+      said += text;
+    });
+    const [status] = await once(child, 'exit');
+    expect(said).toMatch(/^I \[\w+\] am a scripted model and count: 1 2 3 4 5 6 7 8 9 10 11 12\nThe end\.\n$/);
+    expect(ollama.ledger.chats).toHaveLength(1);
+    expect(status).toBe(0);
   });
 });
 

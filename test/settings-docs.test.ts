@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { toEventsTable } from '../scripts/events-docs.ts';
 import { toEnvExample, toSettingsTable } from '../scripts/settings-docs.ts';
 import { SETTING_NAMES } from '../src/config-settings.ts';
 import { parseConfig } from '../src/config.ts';
@@ -46,3 +47,11 @@ describe('the table of settings', () => {
     expect(table?.trim()).toBe(toSettingsTable());
   });
 });
+
+it.skipIf(!existsSync(pathOf('README.md')))(
+  'the table of the socket’s events stands in README.md (npm run docs)',
+  () => {
+    const [, table] = /<!-- events -->(.*)<!-- \/events -->/s.exec(read('README.md')) ?? [];
+    expect(table?.trim()).toBe(toEventsTable());
+  },
+);

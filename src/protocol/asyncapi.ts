@@ -9,7 +9,7 @@ type EventName = keyof typeof clientEvents | keyof typeof serverEvents;
 type Part = Record<string, unknown>;
 
 /** What each event is for, in a sentence. */
-const SUMMARIES: Readonly<Record<EventName, string>> = {
+export const EVENT_SUMMARIES: Readonly<Record<EventName, string>> = {
   llm_request: 'Ask. Answered by llm_accepted and the reply’s events, or by llm_error.',
   llm_cancel: 'End a running reply; what was said is kept. Answered by the reply’s end, unless it was told before.',
   llm_resume: 'Follow a reply from an event on: after a reconnect, or in another tab. Replaces an earlier watch of it.',
@@ -45,7 +45,14 @@ export const buildAsyncApi = (version: string): Part => {
   const { data, shared } = toSchemas();
   return {
     asyncapi: '3.0.0',
-    info: { title: 'LLM chat service: the socket', version, description: DESCRIPTION, license: { name: 'MIT' } },
+    info: {
+      title: 'LLM chat service: the socket',
+      version,
+      description: DESCRIPTION,
+      license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
+      contact: { name: 'LLM chat service' },
+      tags: [{ name: 'chat', description: 'Ask, and follow the replies' }],
+    },
     servers: {
       local: {
         host: 'localhost:3000',
@@ -85,13 +92,14 @@ const EVENT_NAMES = Object.keys(EVENTS) as readonly EventName[]; // of the objec
 const toOperation = (action: 'send' | 'receive', summary: string, names: readonly string[]): Part => ({
   action,
   summary,
+  description: `${summary} One JSON object in each frame.`,
   channel: { $ref: '#/channels/socket' },
   messages: names.map((name) => ({ $ref: `#/channels/socket/messages/${name}` })),
 });
 
 const toMessage = (name: EventName): Part => ({
   name,
-  summary: SUMMARIES[name],
+  summary: EVENT_SUMMARIES[name],
   payload: {
     type: 'object',
     required: name === 'ping' ? ['event'] : ['event', 'data'],

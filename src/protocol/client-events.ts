@@ -4,7 +4,6 @@ import {
   Digest,
   GenerationOptions,
   MessageId,
-  oneToAnswer,
   requestFields,
   RequestId,
   Seq,
@@ -28,7 +27,7 @@ export const LLMRequest = z
   })
   .meta({
     id: 'LLMRequest',
-    oneOf: oneToAnswer('message'),
+    oneOf: [{ required: ['message'] }, { required: ['continue'] }, { required: ['regenerate'] }],
     examples: [
       { conversation_id: 'demo', message: 'Hello!' },
       {

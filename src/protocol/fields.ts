@@ -98,10 +98,6 @@ export const askAgainFields = {
   ),
 };
 
-/** For the documents: a request has exactly one of these, `text` being the field of what is asked. */
-export const oneToAnswer = (text: string) =>
-  [{ required: [text] }, { required: ['continue'] }, { required: ['regenerate'] }] as const;
-
 /** What a request may say beside its text and its options. */
 export const requestFields = {
   request_id: RequestId.optional(),

@@ -10,14 +10,34 @@ const HEADERS: ReadonlyMap<unknown, string> = new Map([
   ['last-event-id', 'Last-Event-ID'],
 ]);
 
-/** A generated OpenAPI document as people read it: the schemas that are used, in the order of their use. */
+/**
+ * A generated OpenAPI document as people and generators of clients read it: the schemas that are used, in the order of
+ * their use.
+ */
 export const tidyOpenApi = (document: Part): Part => {
   const components = toPart(document['components']);
   const schemas = toPart(components['schemas']);
   const used = Object.fromEntries(
-    findUsed(document['paths'], schemas).map((name) => [withoutEnding(name), rewrite(schemas[name])]),
+    findUsed(document['paths'], schemas).map((name) => {
+      const schema = name.endsWith(INPUT) ? withDefaultsInWords(schemas[name]) : schemas[name];
+      return [withoutEnding(name), rewrite(schema)];
+    }),
   );
   return { ...document, components: { ...components, schemas: used }, paths: rewrite(document['paths']) };
+};
+
+/**
+ * What may be left out of a request, told in words alone: openapi-typescript takes a field that has a `default` for one
+ * that is always there, and its callers would have to write it.
+ */
+const withDefaultsInWords = (value: unknown): unknown => {
+  if (Array.isArray(value)) return value.map(withDefaultsInWords);
+  if (typeof value !== 'object' || value === null) return value;
+  const { default: byDefault, ...rest } = toPart(value);
+  const part = Object.fromEntries(Object.entries(rest).map(([key, inner]) => [key, withDefaultsInWords(inner)]));
+  if (byDefault === undefined) return part;
+  const words = typeof part['description'] === 'string' ? [part['description']] : [];
+  return { ...part, description: [...words, `Default: ${JSON.stringify(byDefault)}.`].join(' ') };
 };
 
 /** The names of the schemas that `part` refers to, and those that they refer to. */

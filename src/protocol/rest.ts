@@ -6,7 +6,6 @@ import {
   generationOptions,
   MessageId,
   Metadata,
-  oneToAnswer,
   requestFields,
   RequestId,
   Seq,
@@ -19,15 +18,6 @@ import { LLMErrorData } from './errors.ts';
 import { LLMContext, LLMDelta, LLMResponse } from './server-events.ts';
 
 /** Bodies, parameters and answers of the HTTP wire. Every answer has `success`. */
-
-export const EventStreamText = z
-  .string()
-  .describe('The socket’s events (asyncapi.yaml), each with its id where it is numbered, until the end.')
-  .meta({
-    examples: [
-      'id: msg_demo:1\nevent: llm_delta\ndata: {"message_id":"msg_demo","seq":1,"at":0,"text":"Hello! ","channel":"content"}\n\n',
-    ],
-  });
 
 const ok = z.literal(true);
 
@@ -50,7 +40,6 @@ export const GenerateResponseBody = z
   })
   .meta({
     id: 'GenerateResponseRequest',
-    oneOf: oneToAnswer('user_input'),
     description: 'A question, and how it is to be answered.',
     examples: [
       { conversation_id: 'first-steps', user_input: 'Hello!' },

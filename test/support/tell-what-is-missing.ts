@@ -1,3 +1,4 @@
+import { hasChromium } from './browser.ts';
 import { hasNginx } from './nginx.ts';
 import { hasRedisServer } from './redis-server.ts';
 
@@ -5,6 +6,7 @@ import { hasRedisServer } from './redis-server.ts';
 export default function tellWhatIsMissing(): void {
   if (!hasRedisServer) tell('NO REDIS: the tests of many instances are skipped. apt-get install redis-server');
   if (!hasNginx) tell('NO NGINX: examples/nginx.conf and deploy/nginx.conf are not tried. apt-get install nginx');
+  if (!hasChromium) tell('NO CHROMIUM: the pages are not opened in a browser. apt-get install chromium');
 }
 
 const tell = (line: string): void => void process.stderr.write(`\n${line}\n`);

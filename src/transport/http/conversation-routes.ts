@@ -113,6 +113,7 @@ export const registerConversationRoutes = (app: Routes, { chat, toAsker, newId }
       schema: {
         operationId: 'listMessages',
         summary: 'Read its messages, the newest page first',
+        description: '`before` asks for older ones; within a page the oldest comes first.',
         tags,
         params: Params,
         querystring: MessagePageQuery,

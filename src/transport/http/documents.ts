@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { buildAsyncApi } from '../../protocol/asyncapi.ts';
 import { plainSchema } from '../../protocol/json-schema.ts';
 import { tidyOpenApi } from '../../protocol/openapi.ts';
+import { toSocketPage } from './socket-page.ts';
 
 export interface DocumentOptions {
   readonly version: string;
@@ -14,7 +15,8 @@ export interface DocumentOptions {
 const TITLE = 'LLM chat service';
 
 const DESCRIPTION = `A chat backend for Ollama. A reply belongs to the server: it goes on when the client leaves, and whoever asks
-again sees it go on. The WebSocket at \`/ws\` is described by [asyncapi.yaml](/asyncapi.yaml).`;
+again sees it go on. [**The socket’s events**](./socket) have a page of their own: the WebSocket at \`/ws\` and the
+server-sent events tell the same.`;
 
 const SCHEMAS = { zodToJsonConfig: { override: plainSchema } };
 const toDocument = createJsonSchemaTransformObject(SCHEMAS);
@@ -32,6 +34,25 @@ const EXAMPLE_ID = 'msg_demo';
 const withDemo = <Document extends object>(document: Document, demoId = EXAMPLE_ID): Document =>
   JSON.parse(JSON.stringify(document).replaceAll(EXAMPLE_ID, demoId)); // ids need no escapes in JSON
 
+/** The docs UI is made for a desk: on a phone its tables go beyond the screen, and addresses take the whole width. */
+const PHONE_STYLE = `@media (max-width: 40rem) {
+  .swagger-ui .wrapper { padding: 0 8px; }
+  .swagger-ui .opblock .opblock-summary { flex-wrap: wrap; }
+  .swagger-ui .opblock .opblock-summary-path { max-width: 100%; }
+  .swagger-ui .parameters, .swagger-ui .responses-table, .swagger-ui .response { display: block; }
+  .swagger-ui table tbody, .swagger-ui table tr, .swagger-ui table td { display: block; width: auto; max-width: 100%; }
+  .swagger-ui table thead { display: none; }
+  .swagger-ui .parameters-col_description input, .swagger-ui textarea, .swagger-ui select { max-width: 100%; }
+}`;
+
+const VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1">';
+
+/** The docs UI has no line for phones in its head: they would show it as on a desk, and small. */
+const toPhonePage = (payload: unknown): unknown =>
+  typeof payload === 'string' && payload.includes('id="swagger-ui"')
+    ? payload.replace('<head>', () => `<head>\n      ${VIEWPORT}`)
+    : payload;
+
 /** `/docs`, `/openapi.yaml` and `/asyncapi.yaml`; to be registered before the routes that it describes. */
 export const registerDocuments = async (
   app: FastifyInstance,
@@ -45,6 +66,7 @@ export const registerDocuments = async (
         description: DESCRIPTION,
         version,
         license: { name: 'MIT', identifier: 'MIT' },
+        contact: { name: TITLE },
       },
       servers: [{ url: '/', description: 'This service' }],
       components: {
@@ -67,10 +89,18 @@ export const registerDocuments = async (
     scope.addHook('onRoute', (route) => {
       route.config = { ...route.config, isOpen: true };
     });
+    scope.addHook('onRequest', async (request, reply) => {
+      // Relative, since a proxy may have taken a path away; with the slash, so that the pages' own links are relative, too.
+      if (/^\/docs(?:$|\?)/.test(request.url)) return reply.redirect('docs/');
+    });
+    scope.addHook('onSend', async (_request, _reply, payload) => toPhonePage(payload));
+    scope.get('/docs/socket', { schema: { hide: true } }, async (_request, reply) =>
+      reply.type('text/html; charset=utf-8').send(toSocketPage(version)),
+    );
     await scope.register(swaggerUi, {
       routePrefix: '/docs',
       staticCSP: false, // the app's own policy covers it
-      theme: { title: TITLE },
+      theme: { title: TITLE, css: [{ filename: 'phone.css', content: PHONE_STYLE }] },
       uiConfig: { tryItOutEnabled: true, displayRequestDuration: true, layout: 'BaseLayout' },
     });
   });

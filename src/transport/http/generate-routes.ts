@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { InvalidRequestError, NotFoundError } from '../../errors.ts';
 import { RequestId, type StreamMode } from '../../protocol/fields.ts';
-import { BackgroundAnswer, EventStreamText, GenerateResponseBody } from '../../protocol/rest.ts';
+import { BackgroundAnswer, GenerateResponseBody } from '../../protocol/rest.ts';
 import { LLMResponse } from '../../protocol/server-events.ts';
 import { toAcceptedData, toResponseData } from '../reply-frames.ts';
 import { fromRest, refuseUnsupported } from '../request-parser.ts';
@@ -34,13 +34,7 @@ export const registerGenerateRoutes = (app: Routes, parts: RouteParts): void => 
         headers: GenerateHeaders,
         body: GenerateResponseBody,
         response: {
-          200: {
-            description: 'The whole reply; or its events, one by one.',
-            content: {
-              'application/json': { schema: LLMResponse },
-              'text/event-stream': { schema: EventStreamText },
-            },
-          },
+          200: answer('The whole reply; where server-sent events were asked for, its events, one by one.', LLMResponse),
           202: answer('With background: the reply has begun.', BackgroundAnswer),
           ...failures,
         },

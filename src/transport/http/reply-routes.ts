@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { MessageId } from '../../protocol/fields.ts';
-import { Cancelled, EventPage, EventsQuery, EventStreamText, Reply, ReplyEvent } from '../../protocol/rest.ts';
+import { Cancelled, EventPage, EventsQuery, Reply, ReplyEvent } from '../../protocol/rest.ts';
 import { toEventFrame } from '../reply-frames.ts';
 import { nothingToResume, parseEventId } from './event-stream.ts';
 import { sendFailure } from './http-errors.ts';
@@ -24,6 +24,7 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
       schema: {
         operationId: 'getReply',
         summary: 'Read a reply: its state, and its text so far',
+        description: 'While it runs and after: its text is kept with the conversation.',
         tags,
         params: Params,
         response: { 200: answer('The reply.', Reply), ...failures },
@@ -48,10 +49,7 @@ export const registerReplyRoutes = (app: Routes, parts: RouteParts): void => {
         querystring: EventsQuery,
         headers: EventsHeaders,
         response: {
-          200: {
-            description: 'The events.',
-            content: { 'application/json': { schema: EventPage }, 'text/event-stream': { schema: EventStreamText } },
-          },
+          200: answer('A page of events; without `Accept: application/json`, all of them as they come.', EventPage),
           ...failures,
         },
       },

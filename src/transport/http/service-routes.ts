@@ -15,6 +15,7 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics, isProduction
       schema: {
         operationId: 'listModels',
         summary: 'List the models that can be asked for',
+        description: 'Of all hosts: where each model is, whether it is loaded, and what it can do.',
         tags,
         response: { 200: answer('The models.', Models), ...failures },
       },
@@ -44,7 +45,7 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics, isProduction
         summary: 'How the service, its store and its backend are',
         description: '503 when it cannot take requests: the store does not answer, or it is stopping.',
         tags,
-        response: { 200: answer('It takes requests.', Health), 503: answer('It does not.', Health) },
+        response: { 200: answer('It takes requests.', Health), 503: answer('It does not.', Health), ...failures },
       },
     },
     async (_request, reply) => {
@@ -91,8 +92,9 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics, isProduction
       schema: {
         operationId: 'isLive',
         summary: 'Whether the process answers',
+        description: 'It needs no store and no model: for whoever starts a process anew that hangs.',
         tags,
-        response: { 200: answer('It does.', Alive) },
+        response: { 200: answer('It does.', Alive), ...failures },
       },
     },
     async () => ({ success: true }),
@@ -107,7 +109,7 @@ export const registerServiceRoutes = (app: Routes, { chat, metrics, isProduction
         summary: 'Whether requests can be sent here',
         description: 'The store answers and nobody is stopping the service; models do not matter.',
         tags,
-        response: { 200: answer('They can.', Alive), 503: answer('They cannot.', Alive) },
+        response: { 200: answer('They can.', Alive), 503: answer('They cannot.', Alive), ...failures },
       },
     },
     async (_request, reply) => {

@@ -81,7 +81,7 @@ describe('/docs', () => {
     const { body } = await service.call('/docs/json');
     expect(body).toEqual(service.openApi);
     expect((await service.call('/')).headers.get('location')).toBe('/docs');
-    expect((await service.call('/docs')).status).toBe(200);
+    expect((await service.call('/docs/')).status).toBe(200);
   });
 
   it('has example calls that run as they stand', async () => {
